@@ -1,0 +1,83 @@
+import Joi from 'joi';
+import type { Middleware, ParameterizedContext } from 'koa';
+import type { Connection } from 'mongoose';
+import { refuse } from '../errors.js';
+import { connectionOf } from '../runtime/connection.js';
+import { readOptions, type SharedOptions } from '../runtime/options.js';
+import { entitlementsOf } from '../services/plans/entitlements-of.js';
+import type { Membership, Organization } from '../services/tenancy/as-organization.js';
+import { membershipOf, organizationsOf } from '../services/tenancy/membership-of.js';
+import { type SignedIn, signedIn } from './authenticate.js';
+import type { Guard } from './guard.js';
+
+/** What `organization()` adds to `ctx.state`. */
+export interface InOrganization {
+  readonly organization: Organization;
+  readonly membership: Membership;
+}
+
+/** What `organization({ optional: true })` adds: both are null when no organization was found. */
+export type MaybeInOrganization = InOrganization | { readonly [K in keyof InOrganization]: null };
+
+export interface OrganizationOptions extends SharedOptions {
+  /** True lets a request through that names no organization. Default false. */
+  optional?: boolean | undefined;
+}
+
+/**
+ * Finds the organization that a request is about, and the user's membership in it: the path's `:organizationId`, else the
+ * header `X-Organization-Id`, else the only organization that the user belongs to. It is never kept in the session, so two
+ * tabs of a browser can work in two organizations.
+ *
+ * Refuses with 401 `token_missing`; 400 `organization_required` when none is named and there is not just one (null with
+ * `optional`); 404 `not_found` when the named one does not exist, is malformed or has no such member; 503
+ * `database_unavailable`.
+ *
+ * @example api.get('/projects', organization(), list);
+ */
+export function organization(
+  options: OrganizationOptions & { optional: true },
+): Guard<SignedIn, MaybeInOrganization>;
+export function organization(
+  options?: OrganizationOptions & { optional?: false | undefined },
+): Guard<SignedIn, InOrganization>;
+export function organization(options: OrganizationOptions = {}): Middleware {
+  const own = { optional: Joi.boolean().default(false) };
+  const read = readOptions<{ optional: boolean }>('organization', options, own);
+
+  return async function organization(ctx, next) {
+    const { id: userId } = signedIn(ctx);
+    const connection = connectionOf(ctx, read.connection);
+    const organizationId = named(ctx) ?? (await onlyOne(connection, userId));
+    if (organizationId === undefined && !read.optional) {
+      throw refuse('organization_required', { detail: 'Name one in the header X-Organization-Id' });
+    }
+    const found = organizationId === undefined ? nowhere : await stateOf(connection, userId, organizationId);
+    Object.assign(ctx.state, found);
+    await next();
+  };
+}
+
+const nowhere: MaybeInOrganization = Object.freeze({ organization: null, membership: null });
+
+const named = (ctx: ParameterizedContext): string | undefined =>
+  (ctx.params as Record<string, string> | undefined)?.organizationId ??
+  (ctx.get('X-Organization-Id') || undefined);
+
+async function onlyOne(connection: Connection, userId: string): Promise<string | undefined> {
+  const [first, second] = await organizationsOf(connection, userId);
+  return second === undefined ? first : undefined;
+}
+
+async function stateOf(
+  connection: Connection,
+  userId: string,
+  organizationId: string,
+): Promise<InOrganization> {
+  const { organization, membership } = await membershipOf(connection, userId, organizationId);
+  const { plan } = await entitlementsOf({
+    connection,
+    subject: { type: 'organization', id: organization.id },
+  });
+  return { organization: { ...organization, role: membership.role, plan: plan?.code ?? null }, membership };
+}

@@ -1,0 +1,28 @@
+import type { Guard } from './guard.js';
+import { type Fields, fieldsSchema, type Values, validated } from './validation.js';
+
+export interface WithQuery<Query> {
+  readonly query: Query;
+}
+
+/**
+ * Lets a request through when its query string has all `required` parameters (those with a default may be left out), and
+ * beside them only `optional` ones, each at most once and by its Joi schema. Texts are converted to numbers and the like;
+ * the result is in `ctx.state.query`.
+ *
+ * Refuses with 400 `validation_failed` (extra `errors: [{ path, message }]`).
+ *
+ * @example router.get('/projects', query({ limit: Joi.number().max(100).default(25) }), list);
+ */
+export function query<Required extends Fields, Optional extends Fields = {}>(
+  required: Required,
+  optional?: Optional,
+): Guard<{}, WithQuery<Values<Required> & Partial<Values<Optional>>>> {
+  const schema = fieldsSchema(required, optional ?? {});
+
+  return async function query(ctx, next) {
+    const state = ctx.state as { query: unknown };
+    state.query = validated(schema, { ...ctx.query }, true);
+    await next();
+  };
+}

@@ -1,0 +1,24 @@
+import type { SignedIn } from './authenticate.js';
+import { type Entitled, type EntitlementOptions, entitle, readEntitlement } from './entitlement-guard.js';
+import type { Guard } from './guard.js';
+
+/**
+ * Lets a request through when the plan of its subject grants every one of `codes`. Refuses like `requireEntitlement()`, with
+ * those that are missing as `requiredEntitlement`.
+ *
+ * @example api.post('/audits', organization(), requireAllEntitlements(['reports', 'export']), start);
+ */
+export function requireAllEntitlements(
+  codes: readonly string[],
+  options: EntitlementOptions = {},
+): Guard<SignedIn, Entitled> {
+  const read = readEntitlement('requireAllEntitlements', codes, options);
+
+  return async function requireAllEntitlements(ctx, next) {
+    await entitle(ctx, read, (granted) => {
+      const missing = codes.filter((code) => !granted.includes(code));
+      return missing.length === 0 ? null : missing;
+    });
+    await next();
+  };
+}

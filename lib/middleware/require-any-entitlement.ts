@@ -1,0 +1,21 @@
+import type { SignedIn } from './authenticate.js';
+import { type Entitled, type EntitlementOptions, entitle, readEntitlement } from './entitlement-guard.js';
+import type { Guard } from './guard.js';
+
+/**
+ * Lets a request through when the plan of its subject grants at least one of `codes`. Refuses like `requireEntitlement()`,
+ * with all of them as `requiredEntitlement`.
+ *
+ * @example api.get('/exports', organization(), requireAnyEntitlement(['csv', 'excel']), download);
+ */
+export function requireAnyEntitlement(
+  codes: readonly string[],
+  options: EntitlementOptions = {},
+): Guard<SignedIn, Entitled> {
+  const read = readEntitlement('requireAnyEntitlement', codes, options);
+
+  return async function requireAnyEntitlement(ctx, next) {
+    await entitle(ctx, read, (granted) => (codes.some((code) => granted.includes(code)) ? null : codes));
+    await next();
+  };
+}

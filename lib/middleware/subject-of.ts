@@ -1,0 +1,36 @@
+import Joi from 'joi';
+import type { ParameterizedContext } from 'koa';
+import { refuse } from '../errors.js';
+import type { Subject } from '../runtime/subject.js';
+import { type MaybeSignedIn, signedIn } from './authenticate.js';
+import type { MaybeInOrganization } from './organization.js';
+import type { InTeam } from './team.js';
+
+/**
+ * Who a guard asks about: `'organization'`, `'team'`, `'user'`, or a function of ctx. Without it: the organization where
+ * `organization()` is upstream and found one, else the user.
+ */
+export type SubjectChoice = Subject['type'] | ((ctx: ParameterizedContext) => Subject | Promise<Subject>);
+
+export const subjectChoice = Joi.alternatives(Joi.valid('organization', 'team', 'user'), Joi.function());
+
+type State = Partial<MaybeSignedIn> & Partial<MaybeInOrganization> & Partial<InTeam>;
+
+/** The subject of a request; refuses where the middleware that would have found it is missing. */
+export async function subjectOf(
+  ctx: ParameterizedContext,
+  choice: SubjectChoice | undefined,
+): Promise<Subject> {
+  if (typeof choice === 'function') return choice(ctx);
+  const user = signedIn(ctx as { state: State });
+  const { organization, team } = ctx.state as State;
+  const type = choice ?? (organization ? 'organization' : 'user');
+  if (type === 'user') return { type, id: user.id };
+  const found = type === 'team' ? team : organization;
+  if (found === undefined)
+    throw refuse('internal', { detail: `${type}() is missing before a guard whose subject is the ${type}` });
+  if (found) return { type, id: found.id };
+  throw refuse('organization_required', {
+    detail: `Name ${type === 'team' ? 'a team in X-Team-Id' : 'an organization in X-Organization-Id'}`,
+  });
+}

@@ -1,0 +1,26 @@
+import { type InferSchemaType, Schema } from 'mongoose';
+import { accessor, tollgateSchema } from './accessor.js';
+
+/** A user in an organization, with a role there and any number of its teams. */
+export const membershipSchema = new Schema(
+  {
+    organization: { type: Schema.Types.ObjectId, ref: 'Organization', required: true },
+    user: { type: Schema.Types.ObjectId, ref: 'User', required: true },
+    role: { type: String, required: true },
+    teams: [{ type: Schema.Types.ObjectId, ref: 'Team' }],
+    currentTeam: { type: Schema.Types.ObjectId, ref: 'Team', default: null },
+    createdAt: Date,
+    updatedAt: Date,
+  },
+  { collection: 'memberships', strict: 'throw' },
+);
+
+membershipSchema.set('timestamps', true);
+membershipSchema.index({ user: 1, organization: 1 }, { unique: true });
+membershipSchema.index({ organization: 1, _id: 1 });
+tollgateSchema(membershipSchema);
+
+export type StoredMembership = InferSchemaType<typeof membershipSchema>;
+export const Memberships = accessor('Membership', (connection) =>
+  connection.model('Membership', membershipSchema),
+);

@@ -1,0 +1,28 @@
+import { type InferSchemaType, Schema } from 'mongoose';
+import { accessor, tollgateSchema } from './accessor.js';
+
+/** The plan of a subject, one document a subject: whoever has none is on the default plan. */
+export const subscriptionSchema = new Schema(
+  {
+    subject: {
+      type: { type: String, enum: ['user', 'organization', 'team'], required: true },
+      id: { type: String, required: true },
+    },
+    plan: { type: String, required: true },
+    planVersion: { type: Number, required: true },
+    status: { type: String, enum: ['active', 'canceled'], default: 'active' },
+    accessUntil: { type: Date, default: null }, // null: without end
+    createdAt: Date,
+    updatedAt: Date,
+  },
+  { collection: 'subscriptions', strict: 'throw' },
+);
+
+subscriptionSchema.set('timestamps', true);
+subscriptionSchema.index({ 'subject.type': 1, 'subject.id': 1 }, { unique: true });
+tollgateSchema(subscriptionSchema);
+
+export type StoredSubscription = InferSchemaType<typeof subscriptionSchema>;
+export const Subscriptions = accessor('Subscription', (connection) =>
+  connection.model('Subscription', subscriptionSchema),
+);

@@ -1,0 +1,92 @@
+import Router from '@koa/router';
+import Joi from 'joi';
+import type { ParameterizedContext } from 'koa';
+import { authenticate } from '../middleware/authenticate.js';
+import { body } from '../middleware/body.js';
+import { endpoint } from '../middleware/endpoint.js';
+import { requireSameOrigin } from '../middleware/require-same-origin.js';
+import { accessTokenVerifier } from '../runtime/access-tokens.js';
+import { connectionOf } from '../runtime/connection.js';
+import { clearCookie, readCookie, setCookie } from '../runtime/cookies.js';
+import { type ReadSharedOptions, readOptions, requiredKeys, type SharedOptions } from '../runtime/options.js';
+import { emailSchema } from '../services/identity/canonical-email.js';
+import { readRefreshToken } from '../services/identity/refresh-token.js';
+import { type SignedInSession, signIn } from '../services/identity/sign-in.js';
+import { signOut } from '../services/identity/sign-out.js';
+import { done, originOf } from './answers.js';
+
+const delivery = { tokenDelivery: Joi.valid('cookie', 'body') as Joi.AnySchema<'cookie' | 'body'> };
+
+/**
+ * Sign-in and sign-out, under `/auth`.
+ *
+ * @example app.use(authRouter({ keys }).routes());
+ */
+export function authRouter(options: SharedOptions): Router {
+  const shared = readOptions('authRouter', options, requiredKeys());
+  const verify = accessTokenVerifier(shared);
+  const router = new Router({ prefix: '/auth' });
+  router.use(requireSameOrigin(shared));
+
+  router.post(
+    '/sign-in',
+    body({ email: emailSchema, password: Joi.string().max(256) }, delivery),
+    async function signInByPassword(ctx) {
+      const { email, password, tokenDelivery } = ctx.request.body;
+      const connection = connectionOf(ctx, shared.connection);
+      const input = { ...shared, ...originOf(ctx), connection, email, password, delivery: tokenDelivery };
+      answerSignedIn(ctx, await signIn(input), tokenDelivery, shared);
+    },
+  );
+
+  router.post(
+    '/sign-out',
+    body({}, { everywhere: Joi.boolean().valid(true) }),
+    async function signOutHere(ctx) {
+      const { everywhere } = ctx.request.body;
+      for (const cookie of ['access_token', 'refresh_token'] as const)
+        clearCookie(ctx, cookie, shared.cookies);
+      const connection = connectionOf(ctx, shared.connection);
+      for (const sessionId of sessionIdsOf(ctx))
+        await signOut({ ...originOf(ctx), sessionId, everywhere, connection });
+      done(ctx);
+    },
+  );
+
+  router.post(
+    '/check',
+    endpoint(body({}), authenticate(shared), async function check(ctx) {
+      const { user, session } = ctx.state;
+      ctx.body = { authenticated: true, user, session: { ...session, current: true } };
+    }),
+  );
+
+  /** The sessions that a request's tokens belong to, expired access tokens aside: the refresh cookie still tells. */
+  function sessionIdsOf(ctx: ParameterizedContext): Set<string> {
+    const bearer = /^bearer (.+)$/i.exec(ctx.get('Authorization'))?.[1];
+    const access = [readCookie(ctx, 'access_token', shared.cookies), bearer];
+    const refresh = readCookie(ctx, 'refresh_token', shared.cookies);
+    const ids = access.map((token) => token && verify(token)?.sid);
+    ids.push(refresh && readRefreshToken(refresh, shared.keyring)?.family);
+    return new Set(ids.flatMap((id) => id || []));
+  }
+
+  return router;
+}
+
+/** `{ user, accessToken, expiresIn }` with both cookies; for a client without cookies the refresh token in their stead. */
+function answerSignedIn(
+  ctx: ParameterizedContext,
+  { user, accessToken, expiresIn, refreshToken }: SignedInSession,
+  tokenDelivery: 'cookie' | 'body' | undefined,
+  { cookies, refreshTtl }: ReadSharedOptions,
+): void {
+  ctx.set('Cache-Control', 'no-store');
+  if (tokenDelivery === 'body') {
+    ctx.body = { user, accessToken, expiresIn, refreshToken };
+    return;
+  }
+  setCookie(ctx, 'access_token', accessToken, expiresIn, cookies);
+  setCookie(ctx, 'refresh_token', refreshToken, refreshTtl, cookies);
+  ctx.body = { user, accessToken, expiresIn };
+}

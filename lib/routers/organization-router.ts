@@ -1,0 +1,33 @@
+import Router from '@koa/router';
+import { authenticate } from '../middleware/authenticate.js';
+import { endpoint } from '../middleware/endpoint.js';
+import { query } from '../middleware/query.js';
+import { connectionOf } from '../runtime/connection.js';
+import { readOptions, requiredKeys, type SharedOptions } from '../runtime/options.js';
+import { pageQuery } from '../runtime/page.js';
+import { listOrganizations } from '../services/tenancy/list-organizations.js';
+
+/**
+ * Organizations, under `/organizations`: so far the list of one's own.
+ *
+ * @example app.use(organizationRouter({ keys }).routes());
+ */
+export function organizationRouter(options: SharedOptions): Router {
+  const shared = readOptions('organizationRouter', options, requiredKeys());
+  const router = new Router({ prefix: '/organizations' });
+
+  router.get(
+    '/',
+    endpoint(authenticate(shared), query(...pageQuery), async function listOwn(ctx) {
+      const { limit, cursor: after } = ctx.state.query;
+      ctx.body = await listOrganizations({
+        userId: ctx.state.user.id,
+        connection: connectionOf(ctx),
+        limit,
+        after,
+      });
+    }),
+  );
+
+  return router;
+}

@@ -1,0 +1,35 @@
+import type { ParameterizedContext } from 'koa';
+import mongoose, { type Connection } from 'mongoose';
+import { refuse } from '../errors.js';
+
+const chosen = Symbol('koa-tollgate.connection');
+
+/**
+ * The connection that this request works on: the one recorded by the first middleware that was given one, else
+ * `mongoose.connection`.
+ *
+ * @throws {TollgateError} `internal` (500) when a later middleware was given another one, or when nothing was ever
+ * opened: the message says what to do
+ */
+export function connectionOf(ctx: ParameterizedContext, given?: Connection): Connection {
+  const scope = ctx as { [chosen]?: Connection };
+  const recorded = scope[chosen];
+  if (recorded && given && recorded !== given) {
+    throw refuse('internal', {
+      detail:
+        'Two middlewares of one request were given different connections; give all of them the same one',
+    });
+  }
+  scope[chosen] = recorded ?? opened(given);
+  return scope[chosen];
+}
+
+/** The connection itself, unless nobody ever opened it: then a request would wait for ever, so this says so. */
+export function opened(connection: Connection = mongoose.connection): Connection {
+  if (!connection.getClient()) {
+    throw refuse('internal', {
+      detail: 'The Mongoose connection was never opened; call mongoose.connect(uri), or pass { connection }',
+    });
+  }
+  return connection;
+}

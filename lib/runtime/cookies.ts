@@ -1,0 +1,56 @@
+import type { ParameterizedContext } from 'koa';
+
+export interface CookieOptions {
+  /** Default true. False only without TLS, in development: production refuses it. */
+  readonly secure: boolean;
+  readonly sameSite: 'lax' | 'strict' | 'none';
+}
+
+/** The cookies that koa-tollgate sets. */
+export type CookieName = 'access_token' | 'refresh_token';
+
+/** A `__Host-` cookie cannot be set by a subdomain or over plain HTTP (RFC 6265bis); without TLS the name is plain. */
+const nameOf = (name: CookieName, { secure }: CookieOptions): string => (secure ? `__Host-${name}` : name);
+
+export function readCookie(
+  ctx: ParameterizedContext,
+  name: CookieName,
+  options: CookieOptions,
+): string | undefined {
+  return ctx.cookies.get(nameOf(name, options));
+}
+
+/** Sets the cookie for `maxAge` seconds. */
+export function setCookie(
+  ctx: ParameterizedContext,
+  name: CookieName,
+  value: string,
+  maxAge: number,
+  options: CookieOptions,
+): void {
+  write(ctx, name, value, maxAge * 1000, options);
+}
+
+export function clearCookie(ctx: ParameterizedContext, name: CookieName, options: CookieOptions): void {
+  write(ctx, name, '', 0, options);
+}
+
+function write(
+  ctx: ParameterizedContext,
+  name: CookieName,
+  value: string,
+  maxAge: number,
+  options: CookieOptions,
+): void {
+  const { secure, sameSite } = options;
+  ctx.cookies.secure = secure; // behind a TLS proxy the connection that Koa sees is plain
+  const expires = new Date(maxAge > 0 ? Date.now() + maxAge : 0);
+  ctx.cookies.set(nameOf(name, options), value, {
+    expires,
+    httpOnly: true,
+    overwrite: true,
+    path: '/',
+    sameSite,
+    secure,
+  });
+}

@@ -1,0 +1,79 @@
+import { LRUCache } from 'lru-cache';
+import type { Connection } from 'mongoose';
+import { type ChangeFeed, changeFeed } from './change-feed.js';
+import { database } from './database.js';
+import { perConnection } from './per-connection.js';
+
+interface Entry<V> {
+  /** What was loaded, or the promise of it while it is being loaded. */
+  value: V | Promise<V>;
+  readonly subjects: readonly string[];
+}
+
+const hour = 3_600_000;
+
+/**
+ * Values read from the database that are believed until one of their subjects changes, and for an hour at most.
+ *
+ * An entry stands in the cache before its load begins, so that a change during the load removes it, and several
+ * requests share one load. While the change feed is not live, every read goes to the database.
+ */
+export class FreshCache<V extends object> {
+  readonly #feed: ChangeFeed;
+  readonly #keysOf = new Map<string, Set<string>>();
+  readonly #entries: LRUCache<string, Entry<V>>;
+
+  constructor(connection: Connection, max: number) {
+    this.#feed = changeFeed(connection);
+    this.#feed.onChange((subject) => this.#drop(subject));
+    this.#entries = new LRUCache({
+      max,
+      ttl: hour,
+      dispose: (entry, key) => this.#unlink(key, entry.subjects),
+    });
+  }
+
+  /** The value under `key`, from memory or by `load`; a change of any of `subjects` makes it load again. */
+  get(key: string, subjects: readonly string[], load: () => PromiseLike<V>): V | Promise<V> {
+    if (!this.#feed.isLive()) return database(load);
+    return this.#entries.get(key)?.value ?? this.#load(key, subjects, load);
+  }
+
+  #load(key: string, subjects: readonly string[], load: () => PromiseLike<V>): Promise<V> {
+    const loading = database(load);
+    const entry: Entry<V> = { value: loading, subjects };
+    this.#entries.set(key, entry);
+    for (const subject of subjects) this.#link(subject, key);
+    loading.then(
+      (value) => {
+        entry.value = value;
+      },
+      () => {
+        if (this.#entries.peek(key) === entry) this.#entries.delete(key); // a refusal is not remembered
+      },
+    );
+    return loading;
+  }
+
+  #link(subject: string, key: string): void {
+    const keys = this.#keysOf.get(subject);
+    if (keys) keys.add(key);
+    else this.#keysOf.set(subject, new Set([key]));
+  }
+
+  #unlink(key: string, subjects: readonly string[]): void {
+    for (const subject of subjects) {
+      const keys = this.#keysOf.get(subject);
+      if (keys?.delete(key) && keys.size === 0) this.#keysOf.delete(subject);
+    }
+  }
+
+  #drop(subject: string | undefined): void {
+    if (subject === undefined) this.#entries.clear();
+    else for (const key of [...(this.#keysOf.get(subject) ?? [])]) this.#entries.delete(key);
+  }
+}
+
+/** One such cache for each connection, of at most `max` entries. */
+export const freshCache = <V extends object>(max: number) =>
+  perConnection((connection) => new FreshCache<V>(connection, max));

@@ -1,0 +1,179 @@
+import Joi from 'joi';
+import mongoose, { type Connection } from 'mongoose';
+import type { CookieOptions } from './cookies.js';
+import { algorithms, type Key, readKey, type SigningAlgorithm, type SigningKey } from './keyring.js';
+
+/**
+ * What an application says once and gives to every factory. Each takes what it needs and ignores the rest.
+ *
+ * @example const shared = { ...optionsFromEnv(process.env), connection };
+ */
+export interface SharedOptions {
+  /** Default: `mongoose.connection`. Said once per request; later middlewares take it from the first. */
+  connection?: Connection | undefined;
+  /** The first signs, all verify: put a new key in front, and drop an old one when what it signed has expired. */
+  keys?: readonly SigningKey[] | undefined;
+  /** The one algorithm that tokens are signed with and accepted by. Default `HS256`. */
+  algorithm?: SigningAlgorithm | undefined;
+  /** `iss` of the tokens. Default `koa-tollgate`. */
+  issuer?: string | undefined;
+  /** `aud` of the tokens. Default: the issuer. */
+  audience?: string | undefined;
+  /** Seconds that an access token is valid. Default 900. */
+  accessTtl?: number | undefined;
+  /** Seconds that a session lives without being refreshed. Default 2,592,000 (30 days). */
+  refreshTtl?: number | undefined;
+  /** Secrets mixed into passwords before hashing, newest first; apart from `keys`. Default: none. */
+  peppers?: readonly string[] | undefined;
+  /** bcrypt's cost, 10–16. Default 12. */
+  passwordCost?: number | undefined;
+  /** Where browsers reach the application, such as `https://app.example.com`: its origin is our own. */
+  publicUrl?: string | undefined;
+  /** Further origins whose pages may send requests with cookies. */
+  allowedOrigins?: readonly string[] | undefined;
+  /** Default `{ secure: true, sameSite: 'lax' }`. */
+  cookies?: { secure?: boolean | undefined; sameSite?: CookieOptions['sameSite'] | undefined } | undefined;
+  /** True reads the session on every request instead of trusting the change feed. Default false. */
+  strict?: boolean | undefined;
+}
+
+/** Shared options after validation: defaults filled in, keys read, frozen. They can be given to any other factory. */
+export interface ReadSharedOptions extends SharedOptions {
+  readonly keyring: readonly Key[];
+  readonly algorithm: SigningAlgorithm;
+  readonly issuer: string;
+  readonly audience: string;
+  readonly accessTtl: number;
+  readonly refreshTtl: number;
+  readonly peppers: readonly string[];
+  readonly passwordCost: number;
+  readonly allowedOrigins: readonly string[];
+  readonly cookies: CookieOptions;
+  readonly strict: boolean;
+}
+
+type Schemas = Record<string, Joi.Schema>;
+
+const isConnection: Joi.CustomValidator = (value, helpers) =>
+  value instanceof mongoose.Connection ? value : helpers.message({ custom: 'must be a Mongoose connection' });
+
+const checkKeys: Joi.CustomValidator = (keys: SigningKey[], helpers) => {
+  const { algorithm } = helpers.state.ancestors[0];
+  for (const [index, key] of keys.entries()) {
+    try {
+      readKey(key, algorithms.includes(algorithm) ? algorithm : 'HS256');
+    } catch (error) {
+      return helpers.message({ custom: `[${index}] ${(error as Error).message.replaceAll('{', '')}` });
+    }
+  }
+  return keys;
+};
+
+/** `https://app.example.com`, without a path: what a browser sends as `Origin`. */
+const origin = Joi.string().custom((value: string, helpers) => {
+  if (URL.canParse(value) && new URL(value).origin === value) return value;
+  return helpers.message({ custom: 'must be an origin such as https://app.example.com, without a path' });
+});
+
+const insecureIn = (environment: string | undefined) =>
+  environment === 'production'
+    ? Joi.valid(true).messages({ 'any.only': 'must be true in production: cookies need TLS' })
+    : Joi.boolean();
+
+const seconds = Joi.number().integer().min(1);
+
+/** The schemas of the shared options; `optionsFromEnv` uses the same. */
+export const sharedSchemas = (): Schemas => ({
+  algorithm: Joi.valid(...algorithms).default('HS256'),
+  connection: Joi.any().custom(isConnection),
+  keys: Joi.array().items(Joi.any()).min(1).custom(checkKeys),
+  issuer: Joi.string().default('koa-tollgate'),
+  audience: Joi.string().default(Joi.ref('issuer')),
+  accessTtl: seconds.max(86_400).default(900),
+  refreshTtl: seconds.default(2_592_000),
+  peppers: Joi.array().items(Joi.string().min(32)).default([]),
+  passwordCost: Joi.number().integer().min(10).max(16).default(12),
+  publicUrl: Joi.string().uri({ scheme: ['http', 'https'] }),
+  allowedOrigins: Joi.array().items(origin).default([]),
+  cookies: Joi.object({
+    secure: insecureIn(process.env.NODE_ENV).default(true),
+    sameSite: Joi.valid('lax', 'strict', 'none').default('lax'),
+  })
+    .custom((value, helpers) =>
+      value.sameSite === 'none' && !value.secure
+        ? helpers.message({ custom: 'with sameSite "none" must be secure' })
+        : value,
+    )
+    .default({ secure: true, sameSite: 'lax' }),
+  strict: Joi.boolean().default(false),
+});
+
+/** Marks what was validated; a spread carries it along, so that keys are not read again for every request. */
+const read = Symbol('validated options');
+
+/**
+ * Validates the options given to `factory`, with every problem in one error, and freezes the result. Of options that were
+ * read already only the factory's `own` are validated.
+ *
+ * @throws {TypeError} naming each option that is wrong or unknown, the type of its value, and what it must be
+ */
+export function readOptions<Own = unknown>(
+  factory: string,
+  given: unknown,
+  own: Schemas = {},
+): ReadSharedOptions & Own {
+  const nameOf = (option: string) => `option ${option}`;
+  if ((given as { [read]?: true } | undefined)?.[read]) {
+    return Object.freeze(checkOptions(factory, given, own, nameOf, true)) as ReadSharedOptions & Own;
+  }
+  const value = checkOptions(
+    factory,
+    given ?? {},
+    { ...sharedSchemas(), ...own },
+    nameOf,
+  ) as ReadSharedOptions & Own;
+  const keyring = Object.freeze((value.keys ?? []).map((key) => readKey(key, value.algorithm)));
+  return Object.freeze({ ...value, keyring, [read]: true });
+}
+
+/** Validates `given` by `schemas`; `nameOf` says what the reader of an error knows an option by. */
+export function checkOptions(
+  factory: string,
+  given: unknown,
+  schemas: Schemas,
+  nameOf: (option: string) => string,
+  allowUnknown = false,
+): object {
+  const rules = { abortEarly: false, allowUnknown, convert: false, errors: { label: false } } as const;
+  const { value, error } = Joi.object(schemas).validate(given, rules);
+  if (!error) return value;
+  throw new TypeError(`${factory}(): ${error.details.map((detail) => describe(detail, nameOf)).join('; ')}`);
+}
+
+/** For factories that make or read tokens. */
+export const requiredKeys = (): Schemas => ({
+  keys: (sharedSchemas().keys as Joi.Schema).required().messages({
+    'any.required': 'is required: pass a list with a secret of at least 32 bytes',
+  }),
+});
+
+function describe(
+  { message, path, context, type }: Joi.ValidationErrorItem,
+  nameOf: (option: string) => string,
+): string {
+  const [option, ...rest] =
+    path.length > 1 && path[0] === 'cookies' ? [path.slice(0, 2).join('.'), ...path.slice(2)] : path;
+  const name =
+    path.length === 0 ? 'the options' : nameOf(String(option)) + rest.map((step) => `[${step}]`).join('');
+  if (type === 'object.unknown') return `${name} is unknown; remove it or mend its spelling`;
+  if (type === 'any.required') return `${name} ${message}`;
+  return `${name} ${message}, not ${typeName(context?.value)}`;
+}
+
+function typeName(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object'
+    ? `an object (${value.constructor?.name ?? 'no class'})`
+    : `a ${typeof value}`;
+}

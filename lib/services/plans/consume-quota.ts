@@ -1,0 +1,89 @@
+import type { Connection } from 'mongoose';
+import { refuse } from '../../errors.js';
+import { Usage } from '../../models/usage.js';
+import { take } from '../../quota/take.js';
+import { opened } from '../../runtime/connection.js';
+import { database } from '../../runtime/database.js';
+import { type Subject, subjectKey } from '../../runtime/subject.js';
+import { offersMore } from './catalogue.js';
+import { entitlementMissing, entitlementsOf } from './entitlements-of.js';
+import { isAllowance, limitOf } from './features.js';
+import { type QuotaState, quotaState, rateLimitHeaders } from './quota-state.js';
+
+export interface Consumption {
+  readonly subject: Subject;
+  readonly feature: string;
+  /** Units, a positive integer up to 2^53 − 1. Default 1. */
+  readonly amount?: number | undefined;
+  readonly connection?: Connection | undefined;
+}
+
+/**
+ * Uses up `amount` of a subject's allowance in the current period, all of it or nothing. Exact under any concurrency: the
+ * amounts granted in a period never exceed the plan's limit.
+ *
+ * @throws {TypeError} when the amount is not a positive integer up to 2^53 − 1
+ * @throws {TollgateError} `quota_exceeded` (429, extras `feature`, `limit`, `used`, `remaining`, `resetsAt`,
+ *   `upgradeRequired`), `entitlement_missing` (403), `database_unavailable` (503)
+ * @example const { remaining } = await consumeQuota({ subject: { type: 'user', id }, feature: 'images' });
+ */
+export async function consumeQuota({
+  subject,
+  feature,
+  amount = 1,
+  ...rest
+}: Consumption): Promise<QuotaState> {
+  checkAmount(amount);
+  const connection = opened(rest.connection);
+  const { plan, tier } = await entitlementsOf({ subject, connection });
+  const allowance = plan?.features[feature];
+  if (allowance === undefined) throw await entitlementMissing(connection, { tier, missing: feature });
+  if (!isAllowance(allowance)) {
+    throw refuse('internal', {
+      detail: `The feature ${feature} is no allowance; give it { limit, per } in the plan`,
+    });
+  }
+  const limit = limitOf(allowance);
+  const key = { s: subjectKey(subject), f: feature };
+  const { granted, counter } = await take(connection, { key, amount, limit, per: allowance.per });
+  const state = quotaState(feature, limit, counter);
+  if (granted) return state;
+  throw exceeded(state, await offersMore(connection, { tier, feature, than: limit ?? 0 }));
+}
+
+/**
+ * Gives `amount` back to the period that it was taken from; nothing when that is over or holds less.
+ *
+ * @throws {TypeError} when the amount is not a positive integer up to 2^53 − 1
+ * @throws {TollgateError} `database_unavailable` (503)
+ */
+export async function refundQuota({ subject, state, amount = 1, ...rest }: Refund): Promise<void> {
+  checkAmount(amount);
+  const connection = opened(rest.connection);
+  const key = { s: subjectKey(subject), f: state.feature };
+  await database(() => Usage(connection).giveBack(key, amount, state.startedAt));
+}
+
+export interface Refund {
+  readonly subject: Subject;
+  /** What the consumption answered. */
+  readonly state: QuotaState;
+  readonly amount?: number | undefined;
+  readonly connection?: Connection | undefined;
+}
+
+/** True for what can be consumed. */
+export const isAmount = (amount: unknown): amount is number =>
+  Number.isSafeInteger(amount) && (amount as number) > 0;
+
+function checkAmount(amount: number): void {
+  if (!isAmount(amount))
+    throw new TypeError(`amount must be a positive integer up to 2^53 - 1, not ${amount}`);
+}
+
+function exceeded(state: QuotaState, upgradeRequired: boolean) {
+  const { feature, limit, used, remaining, resetsAt, secondsLeft } = state;
+  const retry = secondsLeft === null ? {} : { 'Retry-After': String(secondsLeft) }; // never: nothing resets it
+  const headers = { ...rateLimitHeaders(state), ...retry };
+  return refuse('quota_exceeded', { feature, limit, used, remaining, resetsAt, upgradeRequired, headers });
+}

@@ -1,0 +1,65 @@
+import type { Connection, Model } from 'mongoose';
+import { AuditEntries } from '../models/audit-entry.js';
+import { Memberships } from '../models/membership.js';
+import { Organizations } from '../models/organization.js';
+import { Plans } from '../models/plan.js';
+import { Revocations } from '../models/revocation.js';
+import { Roles } from '../models/role.js';
+import { Sessions } from '../models/session.js';
+import { Subscriptions } from '../models/subscription.js';
+import { Teams } from '../models/team.js';
+import { Usage } from '../models/usage.js';
+import { Users } from '../models/user.js';
+import { opened } from '../runtime/connection.js';
+
+const accessors = [AuditEntries, Memberships, Organizations, Plans, Revocations, Roles, Sessions, Subscriptions, Teams, Usage, Users]; // biome-ignore format: a list
+
+const complete = new WeakSet<Connection>();
+
+/**
+ * Builds the indexes of every collection, and resolves only when every unique one exists: before that, two people could
+ * sign up with one address. Call it before listening; on a large collection it takes as long as MongoDB needs.
+ *
+ * @throws {Error} when an index cannot be built, because others of its name or duplicates stand in its way: the message
+ *   names the collection and the index
+ * @example await mongoose.connect(uri); await ready(); app.listen(3000);
+ */
+export async function ready(connection?: Connection): Promise<void> {
+  const ours = await opened(connection).asPromise();
+  for (const model of modelsOf(ours)) {
+    await model.createCollection();
+    await model.createIndexes().catch((error: Error) => {
+      const advice =
+        'remove what stands in its way (another index of that name, or duplicates), and start again';
+      throw new Error(`An index of ${model.collection.name} cannot be built: ${error.message}; ${advice}`, {
+        cause: error,
+      });
+    });
+  }
+  const missing = await missingIndexes(ours);
+  if (missing.length > 0) throw new Error(`These unique indexes do not exist: ${missing.join(', ')}`);
+}
+
+/** The unique indexes that do not exist yet, as `collection {"key":1}`. Once there are none, that is remembered. */
+export async function missingIndexes(connection: Connection): Promise<readonly string[]> {
+  if (complete.has(connection)) return [];
+  const missing = (await Promise.all(modelsOf(connection).map(missingIn))).flat();
+  if (missing.length === 0) complete.add(connection);
+  return missing;
+}
+
+async function missingIn(model: Model<unknown>): Promise<string[]> {
+  const present = await model.listIndexes().catch((error: { code?: number }) => {
+    if (error.code === 26) return []; // no such collection yet
+    throw error;
+  });
+  const unique = new Set(present.filter((index) => index.unique).map((index) => JSON.stringify(index.key)));
+  const wanted = model.schema.indexes().filter(([, options]) => options.unique);
+  return wanted
+    .map(([key]) => JSON.stringify(key))
+    .filter((key) => !unique.has(key))
+    .map((key) => `${model.collection.name} ${key}`);
+}
+
+const modelsOf = (connection: Connection): Model<unknown>[] =>
+  accessors.map((accessor) => accessor(connection) as unknown as Model<unknown>);

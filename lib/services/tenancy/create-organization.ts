@@ -1,0 +1,62 @@
+import Joi from 'joi';
+import { Types } from 'mongoose';
+import { recordAudit } from '../../audit/record-audit.js';
+import { refuse } from '../../errors.js';
+import { Memberships } from '../../models/membership.js';
+import { Organizations } from '../../models/organization.js';
+import { changed } from '../../models/revocation.js';
+import { opened } from '../../runtime/connection.js';
+import { isDuplicate } from '../../runtime/database.js';
+import { readOptions, type SharedOptions } from '../../runtime/options.js';
+import { transaction } from '../../runtime/transaction.js';
+
+export interface NewOrganization {
+  name: string;
+  /** Lower-case letters, digits and hyphens; unique. */
+  slug: string;
+  /** The id of the user who becomes its owner. */
+  owner: string;
+}
+
+const own = {
+  name: Joi.string().min(1).max(100).required(),
+  slug: Joi.string()
+    .pattern(/^[a-z0-9]+(-[a-z0-9]+)*$/)
+    .max(64)
+    .required(),
+  owner: Joi.string().hex().length(24).required(),
+};
+
+/**
+ * Creates an organization with its first owner.
+ *
+ * @throws {TypeError} when an argument is wrong
+ * @throws {TollgateError} `conflict` (409) when the slug is taken, `database_unavailable` (503)
+ * @example const { id } = await createOrganization({ name: 'Acme', slug: 'acme', owner: user.id });
+ */
+export async function createOrganization(
+  input: NewOrganization & SharedOptions,
+): Promise<{ id: string; name: string; slug: string }> {
+  const { name, slug, owner, ...given } = readOptions<NewOrganization>('createOrganization', input, own);
+  const connection = opened(given.connection);
+  const [_id, user] = [new Types.ObjectId(), new Types.ObjectId(owner)];
+  await transaction(connection, async (session) => {
+    await Organizations(connection).insertMany([{ _id, name, slug, owners: 1, members: 1 }], { session });
+    await Memberships(connection).insertMany([{ organization: _id, user, role: 'owner', teams: [] }], {
+      session,
+    });
+    await changed(connection, session, `user:${owner}`);
+    const target = { type: 'organization', id: String(_id) };
+    await recordAudit({
+      connection,
+      session,
+      action: 'organization.created',
+      actor: owner,
+      target,
+      organization: _id,
+    });
+  }).catch((error: unknown) => {
+    throw isDuplicate(error) ? refuse('conflict', { detail: `The slug ${slug} is taken` }) : error;
+  });
+  return { id: String(_id), name, slug };
+}

@@ -1,0 +1,80 @@
+import type { Connection, Types } from 'mongoose';
+import { refuse } from '../../errors.js';
+import { Memberships, type StoredMembership } from '../../models/membership.js';
+import { Organizations, type StoredOrganization } from '../../models/organization.js';
+import { freshCache } from '../../runtime/fresh-cache.js';
+import { objectId } from '../../runtime/ids.js';
+import type { Membership } from './as-organization.js';
+
+type Joined = StoredMembership & {
+  _id: Types.ObjectId;
+  organization: StoredOrganization & { _id: Types.ObjectId };
+};
+
+/** A membership with its organization. Frozen: several requests share it. */
+export interface Belonging {
+  readonly organization: { readonly id: string; readonly name: string; readonly slug: string };
+  readonly membership: Membership;
+}
+
+const memberships = freshCache<Belonging>(50_000);
+const onlyOnes = freshCache<{ readonly ids: readonly string[] }>(50_000);
+
+/**
+ * A user's membership in an organization, remembered until either changes.
+ *
+ * @throws {TollgateError} `not_found` (404) when the user is not a member, or there is no such organization: the two
+ *   look the same. `database_unavailable` (503)
+ */
+export function membershipOf(
+  connection: Connection,
+  userId: string,
+  organizationId: string,
+): Belonging | Promise<Belonging> {
+  const subjects = [`user:${userId}`, `organization:${organizationId}`];
+  return memberships(connection).get(`${userId} ${organizationId}`, subjects, async () => {
+    const [user, organization] = [objectId(userId), objectId(organizationId)];
+    if (!user || !organization) throw refuse('not_found');
+    const [found] = await Memberships(connection).aggregate<Joined>([
+      { $match: { user, organization } },
+      ...withOrganization(connection),
+    ]);
+    if (!found) throw refuse('not_found');
+    return asBelonging(found);
+  });
+}
+
+/** The ids of a user's organizations, two at most: enough to tell whether there is just one. */
+export async function organizationsOf(connection: Connection, userId: string): Promise<readonly string[]> {
+  const { ids } = await onlyOnes(connection).get(userId, [`user:${userId}`], async () => {
+    const user = objectId(userId);
+    const found = user
+      ? await Memberships(connection).find({ user }, { organization: 1, _id: 0 }).limit(2).lean()
+      : [];
+    return { ids: Object.freeze(found.map(({ organization }) => String(organization))) };
+  });
+  return ids;
+}
+
+/** The stages that put the organization in the place of its id; a membership without one disappears. */
+export const withOrganization = (connection: Connection) => [
+  {
+    $lookup: {
+      from: Organizations(connection).collection.name,
+      localField: 'organization',
+      foreignField: '_id',
+      as: 'organization',
+    },
+  },
+  { $unwind: '$organization' },
+];
+
+function asBelonging({ organization, role, teams, currentTeam }: Joined): Belonging {
+  const { _id, name, slug } = organization;
+  const teamIds = Object.freeze(teams.map(String));
+  const membership = { role, teamIds, currentTeamId: currentTeam ? String(currentTeam) : null };
+  return Object.freeze({
+    organization: Object.freeze({ id: String(_id), name, slug }),
+    membership: Object.freeze(membership),
+  });
+}

@@ -1,0 +1,24 @@
+import type { Connection } from 'mongoose';
+import { refuse } from '../../errors.js';
+import { Teams } from '../../models/team.js';
+import { freshCache } from '../../runtime/fresh-cache.js';
+import { objectId } from '../../runtime/ids.js';
+import type { Team } from './as-organization.js';
+
+const teams = freshCache<Team>(50_000);
+
+/**
+ * A team of an organization, remembered until either changes.
+ *
+ * @throws {TollgateError} `not_found` (404), also when the team is another organization's; `database_unavailable` (503)
+ */
+export function teamOf(connection: Connection, organizationId: string, teamId: string): Team | Promise<Team> {
+  const subjects = [`organization:${organizationId}`, `team:${teamId}`];
+  return teams(connection).get(`${organizationId} ${teamId}`, subjects, async () => {
+    const [_id, organization] = [objectId(teamId), objectId(organizationId)];
+    const found =
+      _id && organization && (await Teams(connection).findOne({ _id, organization }, { name: 1 }).lean());
+    if (!found) throw refuse('not_found');
+    return Object.freeze({ id: String(found._id), name: found.name });
+  });
+}
