@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import type { Server } from 'node:http';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
+import mongoose, { type Connection } from 'mongoose';
+import { type HealthCheck, optionsFromEnv, ready } from '../lib/index.js';
+import { startMongo } from '../test/support/mongodb.js';
+import { demoApp } from './demo/app.js';
+import { curlLines } from './demo/curl-lines.js';
+import { seed } from './demo/seed.js';
+
+const { env } = process;
+const folder = fileURLToPath(new URL('../.data', import.meta.url));
+const production = env.NODE_ENV === 'production';
+
+/** What was started, undone in reverse by Ctrl-C, SIGTERM, or an error on the way up. */
+const undo: (() => Promise<unknown>)[] = [];
+
+async function start(): Promise<void> {
+  const fresh = process.argv.includes('--fresh');
+  const connection = await connect(await mongodbUri(fresh));
+  const origin = env.PUBLIC_URL ?? `http://localhost:${env.PORT ?? 3000}`;
+  const secure = env.COOKIE_SECURE ?? String(origin.startsWith('https:'));
+  const settings = {
+    ...env,
+    PUBLIC_URL: origin,
+    SECRET: env.TOLLGATE_SECRET ?? env.SECRET ?? (await ownSecret()),
+    COOKIE_SECURE: secure,
+  };
+  const shared = { ...optionsFromEnv(settings, ['TOLLGATE_', '']), connection };
+  await ready(connection);
+  if (!production) await seed(shared);
+  const server = demoApp(shared, redisCheck()).listen(Number(env.PORT ?? 3000));
+  await once(server, 'listening');
+  undo.push(() => close(server));
+  console.log(`koa-tollgate demo: ${origin}\n`);
+  if (!production) console.log(await curlLines(origin, connection));
+}
+
+async function mongodbUri(fresh: boolean): Promise<string> {
+  const given = env.TOLLGATE_MONGODB_URI ?? env.MONGODB_URI;
+  if (given && fresh)
+    throw new Error('--fresh forgets the embedded database only; drop the one at MONGODB_URI yourself');
+  if (given) return given;
+  if (production) throw new Error('Set MONGODB_URI: the embedded database is for development');
+  if (fresh) await rm(folder, { recursive: true, force: true });
+  const mongo = await startMongo({ dataPath: join(folder, 'mongodb') });
+  undo.push(() => mongo.stop());
+  return mongo.uri;
+}
+
+async function connect(uri: string): Promise<Connection> {
+  const dbName = env.TOLLGATE_MONGODB_DB ?? env.MONGODB_DB;
+  const options = { serverSelectionTimeoutMS: 5_000, ...(dbName && { dbName }) };
+  const connection = await mongoose
+    .createConnection(uri, options)
+    .asPromise()
+    .catch((error: Error) => {
+      throw new Error(
+        `No MongoDB answers at MONGODB_URI (${error.message}); start it there as a replica set, or unset MONGODB_URI`,
+      );
+    });
+  undo.push(() => connection.close());
+  return connection;
+}
+
+/** Sessions survive a restart because the secret does. */
+async function ownSecret(): Promise<string | undefined> {
+  if (production) return undefined;
+  const file = join(folder, 'secret');
+  await mkdir(folder, { recursive: true });
+  await writeFile(file, randomBytes(48).toString('base64url'), { flag: 'wx', mode: 0o600 }).catch((error) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  return readFile(file, 'utf8');
+}
+
+/** Redis is optional: where one is configured, its loss only degrades the application. */
+function redisCheck(): Record<string, HealthCheck> {
+  const url = env.TOLLGATE_REDIS_URL ?? env.REDIS_URL;
+  if (!url) return {};
+  const redis = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 1 });
+  redis.on('error', () => {}); // the check tells
+  undo.push(async () => redis.disconnect());
+  return { redis: { check: () => redis.ping() } };
+}
+
+async function close(server: Server): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  server.closeAllConnections();
+  await closed;
+}
+
+let stopping = false;
+async function stop(code: number): Promise<void> {
+  if (stopping) return;
+  stopping = true;
+  for (const step of undo.reverse()) await step().catch(() => {});
+  process.exit(code);
+}
+
+function explain(error: Error & { code?: string; port?: number }): string {
+  if (error.code !== 'EADDRINUSE') return error.message;
+  return `Port ${error.port} is taken: stop the program that has it, or choose another: PORT=${(error.port ?? 3000) + 1} npm start`;
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(0));
+start().catch((error) => {
+  console.error(explain(error));
+  return stop(1);
+});

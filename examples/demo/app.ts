@@ -1,0 +1,132 @@
+import { randomUUID } from 'node:crypto';
+import cors from '@koa/cors';
+import Router from '@koa/router';
+import Joi from 'joi';
+import Koa from 'koa';
+import type { Connection } from 'mongoose';
+import {
+  authenticate,
+  authRouter,
+  body,
+  endpoint,
+  entitlementsOf,
+  type HealthCheck,
+  healthRouter,
+  organization,
+  organizationRouter,
+  problems,
+  query,
+  quota,
+  requireEntitlement,
+  requireRole,
+  type SharedOptions,
+  team,
+} from '../../lib/index.js';
+
+/** What the routers and the guards of the demo share. */
+export type DemoOptions = SharedOptions & { connection: Connection };
+
+/** The demo application: the routers of koa-tollgate and a small product that is guarded by its middlewares. */
+export function demoApp(shared: DemoOptions, checks: Record<string, HealthCheck> = {}): Koa {
+  const app = new Koa();
+  app.use(problems());
+  app.use(crossOrigin(shared.allowedOrigins ?? []));
+  for (const router of [
+    healthRouter({ ...shared, checks }),
+    authRouter(shared),
+    organizationRouter(shared),
+    product(shared),
+  ]) {
+    app.use(router.routes()).use(router.allowedMethods());
+  }
+  return app;
+}
+
+function product(shared: DemoOptions): Router {
+  const api = new Router({ prefix: '/api' });
+  const { connection } = shared;
+  const signedIn = authenticate(shared);
+  const units = Joi.number().integer().min(1).max(Number.MAX_SAFE_INTEGER);
+
+  api.get(
+    '/me',
+    endpoint(query({}), signedIn, organization({ optional: true }), team(), async function me(ctx) {
+      const { user, organization, team } = ctx.state;
+      const subject = organization
+        ? ({ type: 'organization', id: organization.id } as const)
+        : ({ type: 'user', id: user.id } as const);
+      const { entitlements } = await entitlementsOf({ subject, connection });
+      ctx.body = { user, organization, team, entitlements };
+    }),
+  );
+
+  api.get(
+    '/hello',
+    endpoint(query({}), authenticate({ ...shared, optional: true }), function hello(ctx) {
+      ctx.body = { hello: ctx.state.user ? (ctx.state.user.name ?? ctx.state.user.email) : 'stranger' };
+    }),
+  );
+
+  api.get(
+    '/admin',
+    endpoint(query({}), signedIn, requireRole('admin'), function admin(ctx) {
+      ctx.body = { ok: true };
+    }),
+  );
+
+  api.get(
+    '/reports',
+    endpoint(query({}), signedIn, organization(), requireEntitlement('reports'), function reports(ctx) {
+      ctx.body = { items: [{ name: 'Visits', organization: ctx.state.organization.slug }] };
+    }),
+  );
+
+  api.post(
+    '/images',
+    endpoint(
+      body({}),
+      signedIn,
+      organization(),
+      requireRole('designer'),
+      quota('images'),
+      function images(ctx) {
+        ctx.status = 201;
+        ctx.body = { id: randomUUID(), remaining: ctx.state.quota.images.remaining };
+      },
+    ),
+  );
+
+  const asked = (ctx: Koa.ParameterizedContext) =>
+    (ctx.request as unknown as { body: { amount?: number } }).body.amount ?? 1;
+  api.post(
+    '/searches',
+    endpoint(
+      body({}, { amount: units }),
+      signedIn,
+      quota('searches', { subject: 'user', amount: asked }),
+      function searches(ctx) {
+        const { used, remaining } = ctx.state.quota.searches;
+        ctx.body = { used, remaining };
+      },
+    ),
+  );
+
+  return api;
+}
+
+/** Answers exactly the allowed origins, with credentials. */
+function crossOrigin(allowed: readonly string[]): Koa.Middleware {
+  return cors({
+    origin: (ctx) => (allowed.includes(ctx.get('Origin')) ? ctx.get('Origin') : ''),
+    credentials: true,
+    keepHeadersOnError: true,
+    exposeHeaders: [
+      'RateLimit',
+      'RateLimit-Policy',
+      'Retry-After',
+      'X-Request-Id',
+      'Idempotency-Replayed',
+      'Location',
+    ],
+  });
+}
