@@ -1,0 +1,22 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { atEnd, type Client, clientsOf, dbName, mongoUri, secret, times } from './world.js';
+
+const program = fileURLToPath(new URL('./app-process.ts', import.meta.url));
+
+/** Starts `count` processes of the demo application on the database of the tests; they end with the test. */
+export async function startProcesses(
+  count: number,
+): Promise<{ withHeaders(headers: Record<string, string>): Client }[]> {
+  const children = times(count, () =>
+    fork(program, [mongoUri(), dbName, secret], { execArgv: ['--import=tsx'] }),
+  );
+  atEnd(async () => {
+    const ends = children.map((child) => once(child, 'exit'));
+    for (const child of children) child.kill('SIGKILL');
+    await Promise.all(ends);
+  });
+  const ports = await Promise.all(children.map(async (child) => (await once(child, 'message'))[0] as number));
+  return ports.map((port) => clientsOf(`http://127.0.0.1:${port}`));
+}

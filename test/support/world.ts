@@ -1,0 +1,150 @@
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type Koa from 'koa';
+import mongoose, { type Connection } from 'mongoose';
+import request, { type Test } from 'supertest';
+import { demoApp } from '../../examples/demo/app.js';
+import { organizationId, seed } from '../../examples/demo/seed.js';
+import { ready, type SharedOptions } from '../../lib/index.js';
+
+/** The name by which MongoDB's profiler tells the library's commands from those of the tests themselves. */
+export const appName = 'koa-tollgate';
+export const dbName = `tollgate_test_${process.pid}`;
+
+/** Passwords of the people whom the demo begins with. */
+const passwords: Record<string, string> = {
+  'admin@example.com': 'adminpass123',
+  'ada@example.com': 'lovelace-1815',
+  'bob@example.com': 'builder-1999',
+};
+
+export const secret = 'a secret of more than thirty-two bytes';
+
+const tidyUp: (() => Promise<unknown>)[] = [];
+
+/** Undone when the test ends, the last first. */
+export function atEnd(step: () => Promise<unknown>): void {
+  tidyUp.push(step);
+}
+
+export async function tidy(): Promise<void> {
+  for (const step of tidyUp.splice(0).reverse()) await step();
+}
+
+const state: { uri?: string; inspector?: Connection } = {};
+
+export async function openInspector(uri: string): Promise<void> {
+  state.uri = uri;
+  const options = { dbName, appName: 'tests', autoIndex: false, autoCreate: false };
+  state.inspector = await mongoose.createConnection(uri, options).asPromise();
+}
+
+/** A connection of the tests' own, to look at the database with: what it does is not held against the library. */
+export function inspector(): Connection {
+  if (!state.inspector) throw new Error('the root hooks have not run');
+  return state.inspector;
+}
+
+export function mongoUri(): string {
+  if (!state.uri) throw new Error('the root hooks have not run');
+  return state.uri;
+}
+
+/** A connection as an application would open it; closed when the test ends. */
+export async function connect(uri = mongoUri(), options: mongoose.ConnectOptions = {}): Promise<Connection> {
+  const connection = await mongoose.createConnection(uri, { dbName, appName, ...options }).asPromise();
+  connection.on('error', () => {}); // tests break connections on purpose
+  atEnd(() => connection.close(true));
+  return connection;
+}
+
+/** An empty database with every index, and options to share. */
+export async function emptyWorld(options: Partial<SharedOptions> = {}) {
+  const connection = await connect();
+  await ready(connection);
+  const collections = (await inspector().listCollections()).filter(({ name }) => !name.startsWith('system.'));
+  await Promise.all(collections.map(({ name }) => inspector().collection(name).deleteMany({})));
+  const cookies = { secure: false };
+  const shared = {
+    keys: [secret],
+    passwordCost: 10,
+    cookies,
+    ...options,
+    connection,
+  } satisfies SharedOptions;
+  return { connection, shared };
+}
+
+/** The people and organizations that the demo begins with, its application, and clients for it. */
+export async function world(options: Partial<SharedOptions> = {}) {
+  const { connection, shared } = await emptyWorld(options);
+  await seed(shared);
+  const server = await serve(demoApp(shared));
+  const [acme, globex] = await Promise.all(
+    ['acme', 'globex'].map((slug) => organizationId(connection, slug)),
+  );
+  return { connection, shared, server, acme: acme as string, globex: globex as string, ...clientsOf(server) };
+}
+
+/** Lets an application listen on a free port until the test ends. */
+export async function serve(app: Koa): Promise<Server> {
+  app.silent = true;
+  const server = app.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  atEnd(async () => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return server;
+}
+
+export const portOf = (server: Server): number => (server.address() as AddressInfo).port;
+
+type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
+export type Client = Record<Method, (path: string, body?: object) => Test>;
+
+/** Clients of a server: `anyone()` without a credential, `as(email)` with a Bearer token of that person. */
+export function clientsOf(server: Server | string) {
+  const send = (headers: Record<string, string>): Client => {
+    const method = (verb: Method) => (path: string, body?: object) => {
+      const test = request(server)[verb](path).set(headers);
+      return body ? test.send(body) : test;
+    };
+    return {
+      get: method('get'),
+      post: method('post'),
+      put: method('put'),
+      patch: method('patch'),
+      delete: method('delete'),
+    };
+  };
+  const signIn = (email: string) =>
+    send({}).post('/auth/sign-in', { email, password: passwords[email] as string });
+  const as = async (email: string, headers: Record<string, string> = {}) => {
+    const { body } = await signIn(email).expect(200);
+    return send({ Authorization: `Bearer ${body.accessToken}`, ...headers });
+  };
+  return { anyone: () => send({}), withHeaders: send, signIn, as };
+}
+
+export const times = <T>(count: number, make: (index: number) => T): T[] =>
+  Array.from({ length: count }, (_, index) => make(index));
+
+/** How many of `items` have each value of `key`. */
+export function countBy<K extends string>(
+  items: readonly { readonly [key in K]: string | number }[],
+  key: K,
+): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const item of items) {
+    const value = String(item[key]);
+    counts[value] = (counts[value] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** Asks again until `condition` holds; the runner's own time limit ends a wait in vain. */
+export async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
+}
