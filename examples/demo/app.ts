@@ -3,7 +3,6 @@ import cors from '@koa/cors';
 import Router from '@koa/router';
 import Joi from 'joi';
 import Koa from 'koa';
-import type { Connection } from 'mongoose';
 import {
   authenticate,
   authRouter,
@@ -21,7 +20,8 @@ import {
   requireRole,
   type SharedOptions,
   team,
-} from '../../lib/index.js';
+} from 'koa-tollgate';
+import type { Connection } from 'mongoose';
 
 /** What the routers and the guards of the demo share. */
 export type DemoOptions = SharedOptions & { connection: Connection };

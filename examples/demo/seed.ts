@@ -1,4 +1,3 @@
-import type { Connection } from 'mongoose';
 import {
   assignPlan,
   createOrganization,
@@ -11,7 +10,8 @@ import {
   syncPlans,
   Teams,
   Users,
-} from '../../lib/index.js';
+} from 'koa-tollgate';
+import type { Connection } from 'mongoose';
 
 const plans = {
   free: {

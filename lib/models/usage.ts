@@ -25,29 +25,37 @@ export const usageSchema = new Schema(
     from: { type: Date, required: true },
     to: { type: Date, required: true },
     u: { type: Number, required: true },
+    b: { type: Number, default: 0 }, // u before the last write that counted a part
     t: { type: Date, required: true }, // the database's time at the last change
   },
   {
     collection: 'tollgate_usage',
     strict: 'throw',
     statics: {
-      /** Counts `amount` when it fits under `limit` (null: none) in the current period; null when it does not. */
-      take(key: UsageKey, amount: number, limit: number | null) {
+      /** Counts `total` when it fits under `limit` (null: none) in the current period, else nothing: then it is null. */
+      takeAll(key: UsageKey, total: number, limit: number | null) {
         const inPeriod = { $and: [{ $lte: ['$from', '$$NOW'] }, { $gt: ['$to', '$$NOW'] }] };
-        const fits = limit === null ? {} : { u: { $lte: limit - amount } };
-        const update = { $inc: { u: amount }, $currentDate: { t: true } } as const;
-        const filter = { _id: key, ...fits, $expr: inPeriod };
-        return this.findOneAndUpdate(filter, update, { returnDocument: 'after' }).lean();
+        const fits = limit === null ? {} : { u: { $lte: limit - total } };
+        const update = { $inc: { u: total }, $currentDate: { t: true } } as const;
+        return this.findOneAndUpdate({ _id: key, ...fits, $expr: inPeriod }, update, {
+          returnDocument: 'after',
+        }).lean();
       },
 
-      /** Starts the counter, or its next period when the last one is over; gives what it holds then. */
-      turn(key: UsageKey, per: Period) {
+      /**
+       * Starts the counter, or its next period when the last one is over; then counts those of `amounts`, in their order,
+       * that fit under `limit`. `b` is what was used before.
+       */
+      takeSome(key: UsageKey, amounts: readonly number[], limit: number | null, per: Period) {
         const over = { $lte: [{ $ifNull: ['$to', new Date(0)] }, '$$NOW'] };
         const from = per === 'lifetime' ? '$$NOW' : { $dateTrunc: { date: '$$NOW', unit: per } };
         const to = per === 'lifetime' ? endOfTime : { $dateAdd: { startDate: from, unit: per, amount: 1 } };
         const next = (field: string, value: unknown) => ({ $cond: [over, value, field] });
-        const turned = { u: next('$u', 0), from: next('$from', from), to: next('$to', to), t: '$$NOW' };
-        return this.findOneAndUpdate({ _id: key }, [{ $set: turned }], {
+        const turned = { b: next('$u', 0), from: next('$from', from), to: next('$to', to), t: '$$NOW' };
+        const sum = { $add: ['$$value', '$$this'] };
+        const fitting = limit === null ? sum : { $cond: [{ $lte: [sum, limit] }, sum, '$$value'] };
+        const counted = { u: { $reduce: { input: [...amounts], initialValue: '$b', in: fitting } } };
+        return this.findOneAndUpdate({ _id: key }, [{ $set: turned }, { $set: counted }], {
           upsert: true,
           updatePipeline: true,
           returnDocument: 'after',

@@ -22,6 +22,8 @@ export class FreshCache<V extends object> {
   readonly #feed: ChangeFeed;
   readonly #keysOf = new Map<string, Set<string>>();
   readonly #entries: LRUCache<string, Entry<V>>;
+  readonly #running = new Map<string, Promise<V>>();
+  readonly #queued = new Map<string, Promise<V>>();
 
   constructor(connection: Connection, max: number) {
     this.#feed = changeFeed(connection);
@@ -35,8 +37,32 @@ export class FreshCache<V extends object> {
 
   /** The value under `key`, from memory or by `load`; a change of any of `subjects` makes it load again. */
   get(key: string, subjects: readonly string[], load: () => PromiseLike<V>): V | Promise<V> {
-    if (!this.#feed.isLive()) return database(load);
+    if (!this.#feed.isLive()) return this.read(key, load);
     return this.#entries.get(key)?.value ?? this.#load(key, subjects, load);
+  }
+
+  /**
+   * The value under `key` as the database has it now. A read that is under way may have begun before a change that the
+   * caller must see, so whoever comes meanwhile shares the next one: one read of a key at a time, however many ask.
+   */
+  read(key: string, load: () => PromiseLike<V>): Promise<V> {
+    const running = this.#running.get(key);
+    if (!running) return this.#start(key, load);
+    const next = () => {
+      this.#queued.delete(key);
+      return this.#start(key, load);
+    };
+    const queued = this.#queued.get(key) ?? running.then(next, next);
+    this.#queued.set(key, queued);
+    return database(() => queued);
+  }
+
+  #start(key: string, load: () => PromiseLike<V>): Promise<V> {
+    const running = database(load);
+    this.#running.set(key, running);
+    const over = () => void this.#running.delete(key);
+    running.then(over, over);
+    return running;
   }
 
   #load(key: string, subjects: readonly string[], load: () => PromiseLike<V>): Promise<V> {

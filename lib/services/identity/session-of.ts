@@ -2,7 +2,6 @@ import type { Connection, Types } from 'mongoose';
 import { refuse } from '../../errors.js';
 import { Sessions, type StoredSession } from '../../models/session.js';
 import { type StoredUser, Users } from '../../models/user.js';
-import { database } from '../../runtime/database.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
 import { objectId } from '../../runtime/ids.js';
 import { asSession, type Session } from './as-session.js';
@@ -36,7 +35,8 @@ export async function sessionOf(
 ): Promise<LiveSession> {
   const load = () => read(connection, sessionId, userId);
   const subjects = [`session:${sessionId}`, `user:${userId}`];
-  const found = await (strict ? database(load) : live(connection).get(sessionId, subjects, load));
+  const sessions = live(connection);
+  const found = await (strict ? sessions.read(sessionId, load) : sessions.get(sessionId, subjects, load));
   if (found.session.isExpired || found.user.id !== userId) throw refuse('session_revoked');
   return found;
 }

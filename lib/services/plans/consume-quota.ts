@@ -1,7 +1,7 @@
 import type { Connection } from 'mongoose';
 import { refuse } from '../../errors.js';
 import { Usage } from '../../models/usage.js';
-import { take } from '../../quota/take.js';
+import { take } from '../../quota/combiner.js';
 import { opened } from '../../runtime/connection.js';
 import { database } from '../../runtime/database.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';

@@ -17,7 +17,11 @@ export interface QuotaState {
 }
 
 /** What a counter says of an allowance of `limit` units a period. */
-export function quotaState(feature: string, limit: number | null, counter: StoredUsage): QuotaState {
+export function quotaState(
+  feature: string,
+  limit: number | null,
+  counter: Pick<StoredUsage, 'u' | 'from' | 'to' | 't'>,
+): QuotaState {
   const { u: used, from: startedAt, t } = counter;
   const resetsAt = periodEnd(counter);
   const remaining = limit === null ? null : Math.max(0, limit - used);
