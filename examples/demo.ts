@@ -13,7 +13,7 @@ import { curlLines } from './demo/curl-lines.js';
 import { seed } from './demo/seed.js';
 
 const { env } = process;
-const folder = fileURLToPath(new URL('../.data', import.meta.url));
+const folder = env.DATA_FOLDER ?? fileURLToPath(new URL('../.data', import.meta.url));
 const production = env.NODE_ENV === 'production';
 
 /** What was started, undone in reverse by Ctrl-C, SIGTERM, or an error on the way up. */
@@ -21,8 +21,9 @@ const undo: (() => Promise<unknown>)[] = [];
 
 async function start(): Promise<void> {
   const fresh = process.argv.includes('--fresh');
+  const port = portOf(env.PORT ?? '3000');
   const connection = await connect(await mongodbUri(fresh));
-  const origin = env.PUBLIC_URL ?? `http://localhost:${env.PORT ?? 3000}`;
+  const origin = env.PUBLIC_URL ?? `http://localhost:${port}`;
   const secure = env.COOKIE_SECURE ?? String(origin.startsWith('https:'));
   const settings = {
     ...env,
@@ -33,11 +34,17 @@ async function start(): Promise<void> {
   const shared = { ...optionsFromEnv(settings, ['TOLLGATE_', '']), connection };
   await ready(connection);
   if (!production) await seed(shared);
-  const server = demoApp(shared, redisCheck()).listen(Number(env.PORT ?? 3000));
+  const server = demoApp(shared, redisCheck()).listen(port);
   await once(server, 'listening');
   undo.push(() => close(server));
   console.log(`koa-tollgate demo: ${origin}\n`);
   if (!production) console.log(await curlLines(origin, connection));
+}
+
+function portOf(text: string): number {
+  const port = Number(text);
+  if (Number.isInteger(port) && port > 0 && port < 65_536) return port;
+  throw new Error(`PORT must be a number from 1 to 65535, not "${text}"`);
 }
 
 async function mongodbUri(fresh: boolean): Promise<string> {

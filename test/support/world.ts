@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import type Koa from 'koa';
 import mongoose, { type Connection } from 'mongoose';
 import request, { type Test } from 'supertest';
@@ -100,6 +100,16 @@ export async function serve(app: Koa): Promise<Server> {
 }
 
 export const portOf = (server: Server): number => (server.address() as AddressInfo).port;
+
+/** A port that nobody listens on just now, for a program that must be told one. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
 
 type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 export type Client = Record<Method, (path: string, body?: object) => Test>;
