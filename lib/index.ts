@@ -47,8 +47,10 @@ export type { Subject } from './runtime/subject.js';
 export type { Session } from './services/identity/as-session.js';
 export * from './services/identity/as-user.js';
 export { createUser, type NewUser } from './services/identity/create-user.js';
-export { type Credentials, type SignedInSession, signIn } from './services/identity/sign-in.js';
+export { type Refresh, refreshSession } from './services/identity/refresh-session.js';
+export { type Credentials, signIn } from './services/identity/sign-in.js';
 export { type SignOut, signOut } from './services/identity/sign-out.js';
+export type { SignedInSession } from './services/identity/start-session.js';
 export { type AssignPlan, assignPlan } from './services/plans/assign-plan.js';
 export {
   type Consumption,

@@ -5,7 +5,12 @@ import { type ErrorCode, isTollgateError, refuse, type TollgateError } from '../
 import { type AccessTokenVerifier, accessTokenVerifier } from '../runtime/access-tokens.js';
 import { connectionOf } from '../runtime/connection.js';
 import { readCookie } from '../runtime/cookies.js';
-import { type ReadSharedOptions, readOptions, requiredKeys, type SharedOptions } from '../runtime/options.js';
+import {
+  type ReadSharedOptions,
+  readOptions,
+  type SharedOptions,
+  verifyingKeys,
+} from '../runtime/options.js';
 import type { Session } from '../services/identity/as-session.js';
 import type { User } from '../services/identity/as-user.js';
 import { type LiveSession, sessionOf } from '../services/identity/session-of.js';
@@ -48,7 +53,7 @@ export function authenticate(
   options: AuthenticateOptions & { optional?: false | undefined },
 ): Guard<{}, SignedIn>;
 export function authenticate(options: AuthenticateOptions): Middleware {
-  const own = { ...requiredKeys(), optional: Joi.boolean().default(false) };
+  const own = { ...verifyingKeys(), optional: Joi.boolean().default(false) };
   const read = readOptions<{ optional: boolean }>('authenticate', options, own);
   const verify = accessTokenVerifier(read);
 

@@ -21,6 +21,8 @@ export function fieldsSchema(required: Fields, optional: Fields): Joi.ObjectSche
 
 /** Validates `value`, or refuses with 400 `validation_failed` and every problem with its path. */
 export function validated(schema: Joi.ObjectSchema, value: unknown, convert: boolean): unknown {
+  if (Object.hasOwn(Object(value), '__proto__'))
+    throw invalid([{ path: '__proto__', message: 'is not allowed' }]); // Joi loses it
   const result = schema.validate(value, { abortEarly: false, convert, errors: { label: false } });
   if (result.error) {
     throw invalid(result.error.details.map(({ path, message }) => ({ path: path.join('.'), message })));

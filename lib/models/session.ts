@@ -1,21 +1,42 @@
 import { type ClientSession, type InferSchemaType, Schema, type Types } from 'mongoose';
 import { accessor, tollgateSchema } from './accessor.js';
 
+/** Which session a refresh token belongs to, and by which way it came. */
+export interface RefreshFamily {
+  readonly _id: Types.ObjectId;
+  readonly delivery: 'cookie' | 'body';
+}
+
+export interface NextToken {
+  readonly hash: string;
+  readonly macKeyId: string;
+}
+
+/** In seconds. */
+export interface RefreshTimes {
+  readonly refreshTtl: number;
+  readonly refreshGrace: number;
+}
+
 /** One document for each sign-in: the family of the refresh tokens that descend from it. */
 export const sessionSchema = new Schema(
   {
     user: { type: Schema.Types.ObjectId, ref: 'User', required: true },
     credentialEpoch: { type: Number, required: true },
     delivery: { type: String, enum: ['cookie', 'body'], required: true }, // fixed at birth: a script never gets a cookie's token
-    macKeyId: { type: String, required: true },
+    macKeyId: { type: String, required: true }, // the signing key of the current token
     currentHash: { type: String, required: true },
+    previousHash: { type: String, default: null },
+    successorSeen: { type: Boolean, default: false }, // whether the current token has ever been presented
     generation: { type: Number, default: 0 },
+    rotatedAt: { type: Date, required: true },
     factors: [String],
     ip: String,
     userAgent: String,
     authenticatedAt: { type: Date, required: true },
     lastUsedAt: { type: Date, required: true },
-    expiresAt: { type: Date, required: true },
+    expiresAt: { type: Date, required: true }, // slides with every refresh
+    absoluteExpiresAt: { type: Date, required: true },
     revokedAt: { type: Date, default: null },
     createdAt: Date,
   },
@@ -23,19 +44,52 @@ export const sessionSchema = new Schema(
     collection: 'tollgate_sessions',
     strict: 'throw',
     statics: {
-      /** Ends a session; null when it is unknown or has ended already. */
-      end(id: Types.ObjectId, session: ClientSession) {
-        const live = { _id: id, revokedAt: null };
-        return this.findOneAndUpdate(
-          live,
-          { $currentDate: { revokedAt: true } },
-          { session, projection: { user: 1 } },
-        ).lean();
+      /**
+       * Puts `next` in the place of the token that hashes to `presented`, if that is the current one of a live session;
+       * within `refreshGrace` seconds after it was made it stays the current one. Null when another token is current.
+       */
+      rotate(
+        family: RefreshFamily,
+        presented: string,
+        next: NextToken,
+        { refreshTtl, refreshGrace }: RefreshTimes,
+      ) {
+        const live = { $and: [{ $gt: ['$expiresAt', '$$NOW'] }, { $gt: ['$absoluteExpiresAt', '$$NOW'] }] };
+        const filter = { ...family, currentHash: presented, revokedAt: null, $expr: live };
+        const inGrace = { $gt: ['$rotatedAt', { $subtract: ['$$NOW', refreshGrace * 1000] }] };
+        const unless = (field: string, value: unknown) => ({ $cond: [inGrace, field, value] });
+        const update = {
+          previousHash: unless('$previousHash', presented),
+          currentHash: unless('$currentHash', next.hash),
+          macKeyId: unless('$macKeyId', next.macKeyId),
+          generation: unless('$generation', { $add: ['$generation', 1] }),
+          rotatedAt: unless('$rotatedAt', '$$NOW'),
+          successorSeen: inGrace, // presented and kept: seen; a new one: not yet
+          lastUsedAt: '$$NOW',
+          expiresAt: { $min: [{ $add: ['$$NOW', refreshTtl * 1000] }, '$absoluteExpiresAt'] },
+        };
+        return this.findOneAndUpdate(filter, [{ $set: update }], {
+          updatePipeline: true,
+          returnDocument: 'after',
+        }).lean();
       },
 
-      /** The ids of a user's sessions that have not ended, all of which end now. */
-      async endAll(user: Types.ObjectId, session: ClientSession): Promise<string[]> {
-        const live = { user, revokedAt: null };
+      /** Ends a session; null when it is unknown or has ended already. */
+      end(id: Types.ObjectId, session: ClientSession) {
+        const live = { _id: id, revokedAt: null, $expr: { $gt: ['$expiresAt', '$$NOW'] } };
+        const now = { $currentDate: { revokedAt: true } } as const;
+        return this.findOneAndUpdate(live, now, {
+          session,
+          projection: { user: 1, credentialEpoch: 1 },
+        }).lean();
+      },
+
+      /**
+       * The ids of a user's sessions that have not ended, all of which end now: those that began by the credentials of
+       * `credentialEpoch` or earlier, so that whoever holds an old session cannot end newer ones.
+       */
+      async endAll(user: Types.ObjectId, credentialEpoch: number, session: ClientSession): Promise<string[]> {
+        const live = { user, revokedAt: null, credentialEpoch: { $lte: credentialEpoch } };
         const ended = await this.find(live, { _id: 1 }, { session }).lean();
         await this.updateMany(live, { $currentDate: { revokedAt: true } }, { session });
         return ended.map(({ _id }) => String(_id));
@@ -45,7 +99,7 @@ export const sessionSchema = new Schema(
 );
 
 sessionSchema.set('timestamps', { createdAt: true, updatedAt: false });
-sessionSchema.index({ user: 1, revokedAt: 1 });
+sessionSchema.index({ user: 1, revokedAt: 1, credentialEpoch: 1 });
 sessionSchema.index({ expiresAt: 1 }, { expireAfterSeconds: 86_400 }); // housekeeping: reads judge expiry
 tollgateSchema(sessionSchema);
 

@@ -1,6 +1,7 @@
 import Router from '@koa/router';
 import Joi from 'joi';
-import type { ParameterizedContext } from 'koa';
+import type { Next, ParameterizedContext } from 'koa';
+import { refuse } from '../errors.js';
 import { authenticate } from '../middleware/authenticate.js';
 import { body } from '../middleware/body.js';
 import { endpoint } from '../middleware/endpoint.js';
@@ -8,11 +9,13 @@ import { requireSameOrigin } from '../middleware/require-same-origin.js';
 import { accessTokenVerifier } from '../runtime/access-tokens.js';
 import { connectionOf } from '../runtime/connection.js';
 import { clearCookie, readCookie, setCookie } from '../runtime/cookies.js';
-import { type ReadSharedOptions, readOptions, requiredKeys, type SharedOptions } from '../runtime/options.js';
+import { type ReadSharedOptions, readOptions, type SharedOptions, signingKeys } from '../runtime/options.js';
 import { emailSchema } from '../services/identity/canonical-email.js';
+import { refreshSession } from '../services/identity/refresh-session.js';
 import { readRefreshToken } from '../services/identity/refresh-token.js';
-import { type SignedInSession, signIn } from '../services/identity/sign-in.js';
+import { signIn } from '../services/identity/sign-in.js';
 import { signOut } from '../services/identity/sign-out.js';
+import type { SignedInSession } from '../services/identity/start-session.js';
 import { done, originOf } from './answers.js';
 
 const delivery = { tokenDelivery: Joi.valid('cookie', 'body') as Joi.AnySchema<'cookie' | 'body'> };
@@ -23,7 +26,7 @@ const delivery = { tokenDelivery: Joi.valid('cookie', 'body') as Joi.AnySchema<'
  * @example app.use(authRouter({ keys }).routes());
  */
 export function authRouter(options: SharedOptions): Router {
-  const shared = readOptions('authRouter', options, requiredKeys());
+  const shared = readOptions('authRouter', options, signingKeys());
   const verify = accessTokenVerifier(shared);
   const router = new Router({ prefix: '/auth' });
   router.use(requireSameOrigin(shared));
@@ -40,12 +43,25 @@ export function authRouter(options: SharedOptions): Router {
   );
 
   router.post(
+    '/refresh',
+    body({}, { refreshToken: Joi.string().max(512), ...delivery }),
+    async function refresh(ctx) {
+      const { refreshToken: inBody } = ctx.request.body;
+      const refreshToken = inBody ?? readCookie(ctx, 'refresh_token', shared.cookies);
+      if (!refreshToken) throw refuse('token_missing');
+      const connection = connectionOf(ctx, shared.connection);
+      const by = inBody === undefined ? 'cookie' : 'body';
+      const input = { ...shared, ...originOf(ctx), connection, refreshToken, delivery: by } as const;
+      answerSignedIn(ctx, await refreshSession(input), by, shared);
+    },
+  );
+
+  router.post(
     '/sign-out',
-    body({}, { everywhere: Joi.boolean().valid(true) }),
-    async function signOutHere(ctx) {
+    clearCookies,
+    body({}, { everywhere: Joi.valid(true) as Joi.AnySchema<true> }),
+    async function out(ctx) {
       const { everywhere } = ctx.request.body;
-      for (const cookie of ['access_token', 'refresh_token'] as const)
-        clearCookie(ctx, cookie, shared.cookies);
       const connection = connectionOf(ctx, shared.connection);
       for (const sessionId of sessionIdsOf(ctx))
         await signOut({ ...originOf(ctx), sessionId, everywhere, connection });
@@ -60,6 +76,12 @@ export function authRouter(options: SharedOptions): Router {
       ctx.body = { authenticated: true, user, session: { ...session, current: true } };
     }),
   );
+
+  /** Comes first: whatever else is wrong with the request, the browser forgets its tokens. */
+  async function clearCookies(ctx: ParameterizedContext, next: Next) {
+    for (const cookie of ['access_token', 'refresh_token'] as const) clearCookie(ctx, cookie, shared.cookies);
+    await next();
+  }
 
   /** The sessions that a request's tokens belong to, expired access tokens aside: the refresh cookie still tells. */
   function sessionIdsOf(ctx: ParameterizedContext): Set<string> {

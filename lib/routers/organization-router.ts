@@ -3,7 +3,7 @@ import { authenticate } from '../middleware/authenticate.js';
 import { endpoint } from '../middleware/endpoint.js';
 import { query } from '../middleware/query.js';
 import { connectionOf } from '../runtime/connection.js';
-import { readOptions, requiredKeys, type SharedOptions } from '../runtime/options.js';
+import { readOptions, type SharedOptions, verifyingKeys } from '../runtime/options.js';
 import { pageQuery } from '../runtime/page.js';
 import { listOrganizations } from '../services/tenancy/list-organizations.js';
 
@@ -13,7 +13,7 @@ import { listOrganizations } from '../services/tenancy/list-organizations.js';
  * @example app.use(organizationRouter({ keys }).routes());
  */
 export function organizationRouter(options: SharedOptions): Router {
-  const shared = readOptions('organizationRouter', options, requiredKeys());
+  const shared = readOptions('organizationRouter', options, verifyingKeys());
   const router = new Router({ prefix: '/organizations' });
 
   router.get(

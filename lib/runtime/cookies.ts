@@ -17,7 +17,7 @@ export function readCookie(
   name: CookieName,
   options: CookieOptions,
 ): string | undefined {
-  return ctx.cookies.get(nameOf(name, options));
+  return ctx.cookies.get(nameOf(name, options), { signed: false });
 }
 
 /** Sets the cookie for `maxAge` seconds. */
@@ -52,5 +52,6 @@ function write(
     path: '/',
     sameSite,
     secure,
+    signed: false, // what it holds is signed; `app.keys` are the application's
   });
 }

@@ -55,5 +55,8 @@ export function isUnavailable(error: unknown): boolean {
   return error.name === 'MongooseError' && error.message.includes('buffering timed out');
 }
 
-/** True when a write was refused by a unique index. */
-export const isDuplicate = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === 11_000;
+/** True when a write was refused by the unique index on `field`. */
+export function isDuplicate(error: unknown, field: string): boolean {
+  const { code, keyPattern } = (error ?? {}) as { code?: unknown; keyPattern?: object };
+  return code === 11_000 && keyPattern !== undefined && field in keyPattern;
+}

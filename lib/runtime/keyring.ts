@@ -34,11 +34,17 @@ export function readKey(given: SigningKey, algorithm: SigningAlgorithm): Key {
   if (key.type === 'secret' && (key.symmetricKeySize ?? 0) < 32) {
     throw new Error('must have at least 32 bytes; make one with: openssl rand -base64 48');
   }
+  const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {};
+  if (modulusLength !== undefined && modulusLength < 2048)
+    throw new Error('must be an RSA key of at least 2048 bits');
+  const curve = { ES256: 'prime256v1', ES384: 'secp384r1', ES512: 'secp521r1' }[algorithm as 'ES256'];
+  if (namedCurve !== curve) throw new Error(`is on the curve ${namedCurve}, but ${algorithm} needs ${curve}`);
   const verifies = key.type === 'private' ? createPublicKey(key) : key;
   return { kid: kidOf(verifies), signs: key.type === 'public' ? undefined : key, verifies };
 }
 
-function asKeyObject(given: SigningKey): KeyObject {
+/** A key in Node's own form. */
+export function asKeyObject(given: SigningKey): KeyObject {
   if (typeof given !== 'string') return Buffer.isBuffer(given) ? createSecretKey(given) : given;
   if (!given.startsWith('-----BEGIN')) return createSecretKey(Buffer.from(given, 'utf8'));
   return given.includes('PRIVATE KEY') ? createPrivateKey(given) : createPublicKey(given);

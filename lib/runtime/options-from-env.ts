@@ -18,6 +18,7 @@ const settings: readonly (readonly [variable: string, option: string, read: (val
   ['JWT_ALGORITHM', 'algorithm', text],
   ['ACCESS_TTL', 'accessTtl', number],
   ['REFRESH_TTL', 'refreshTtl', number],
+  ['REFRESH_GRACE', 'refreshGrace', number],
 ];
 
 /**

@@ -1,7 +1,14 @@
 import Joi from 'joi';
 import mongoose, { type Connection } from 'mongoose';
 import type { CookieOptions } from './cookies.js';
-import { algorithms, type Key, readKey, type SigningAlgorithm, type SigningKey } from './keyring.js';
+import {
+  algorithms,
+  asKeyObject,
+  type Key,
+  readKey,
+  type SigningAlgorithm,
+  type SigningKey,
+} from './keyring.js';
 
 /**
  * What an application says once and gives to every factory. Each takes what it needs and ignores the rest.
@@ -23,6 +30,10 @@ export interface SharedOptions {
   accessTtl?: number | undefined;
   /** Seconds that a session lives without being refreshed. Default 2,592,000 (30 days). */
   refreshTtl?: number | undefined;
+  /** Seconds in which a refresh token that was just replaced, or just made, is answered with the same one. Default 30. */
+  refreshGrace?: number | undefined;
+  /** Seconds after which a session ends however often it is refreshed. Default 7,776,000 (90 days). */
+  sessionTtl?: number | undefined;
   /** Secrets mixed into passwords before hashing, newest first; apart from `keys`. Default: none. */
   peppers?: readonly string[] | undefined;
   /** bcrypt's cost, 10–16. Default 12. */
@@ -45,6 +56,8 @@ export interface ReadSharedOptions extends SharedOptions {
   readonly audience: string;
   readonly accessTtl: number;
   readonly refreshTtl: number;
+  readonly refreshGrace: number;
+  readonly sessionTtl: number;
   readonly peppers: readonly string[];
   readonly passwordCost: number;
   readonly allowedOrigins: readonly string[];
@@ -91,6 +104,8 @@ export const sharedSchemas = (): Schemas => ({
   audience: Joi.string().default(Joi.ref('issuer')),
   accessTtl: seconds.max(86_400).default(900),
   refreshTtl: seconds.default(2_592_000),
+  refreshGrace: Joi.number().integer().min(0).max(300).default(30),
+  sessionTtl: seconds.default(7_776_000),
   peppers: Joi.array().items(Joi.string().min(32)).default([]),
   passwordCost: Joi.number().integer().min(10).max(16).default(12),
   publicUrl: Joi.string().uri({ scheme: ['http', 'https'] }),
@@ -150,11 +165,20 @@ export function checkOptions(
   throw new TypeError(`${factory}(): ${error.details.map((detail) => describe(detail, nameOf)).join('; ')}`);
 }
 
-/** For factories that make or read tokens. */
-export const requiredKeys = (): Schemas => ({
+/** For factories that read tokens. */
+export const verifyingKeys = (): Schemas => ({
   keys: (sharedSchemas().keys as Joi.Schema).required().messages({
     'any.required': 'is required: pass a list with a secret of at least 32 bytes',
   }),
+});
+
+/** For factories that make tokens. */
+export const signingKeys = (): Schemas => ({
+  keys: (verifyingKeys().keys as Joi.Schema).custom(([first]: SigningKey[], helpers) =>
+    asKeyObject(first as SigningKey).type === 'public'
+      ? helpers.message({ custom: 'must begin with a private or secret key, which signs the tokens' })
+      : helpers.original,
+  ),
 });
 
 function describe(

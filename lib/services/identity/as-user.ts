@@ -21,14 +21,22 @@ export interface BaseUser {
 }
 export type User = BaseUser & Readonly<UserFields>;
 
-/** The paths that the application added to our schema. */
-const ownFields = (model: Pick<Model<unknown>, 'schema'>): string[] => [
-  ...new Set(
-    Object.keys(model.schema.paths)
-      .filter((path) => !(path in userSchema.paths))
-      .map((path) => path.split('.')[0] as string),
-  ),
-];
+/** The fields that the application added to our schema, except those that it does not select by default. */
+function ownFields({ schema }: Pick<Model<unknown>, 'schema'>): string[] {
+  const added = Object.entries(schema.paths).filter(
+    ([path, { options }]) => !(path in userSchema.paths) && options.select !== false,
+  );
+  return [...new Set(added.map(([path]) => path.split('.')[0] as string))];
+}
+
+/** Freezes what JSON can hold; several requests share it. */
+function frozen(value: unknown): unknown {
+  if (Array.isArray(value) || (value && Object.getPrototypeOf(value) === Object.prototype)) {
+    for (const part of Object.values(value as object)) frozen(part);
+    Object.freeze(value);
+  }
+  return value;
+}
 
 /** Turns a stored user into what may be shown; nothing of its credentials is in it. */
 export function asUser(
@@ -37,7 +45,7 @@ export function asUser(
 ): User {
   const { _id, email, emailVerified, name = null, roles, status, createdAt } = stored;
   const own = Object.fromEntries(
-    ownFields(model).map((field) => [field, (stored as Record<string, unknown>)[field]]),
+    ownFields(model).map((field) => [field, frozen((stored as Record<string, unknown>)[field])]),
   );
   const base = {
     id: String(_id),

@@ -1,17 +1,23 @@
 import { domainToASCII } from 'node:url';
 import Joi from 'joi';
 
+const address = Joi.string().max(254).email({ tlds: false });
+
 /**
- * The one form in which an address is stored and compared: trimmed, NFKC, lower case, the domain in ASCII (IDNA).
- * Two addresses that look alike but differ (a Cyrillic `а`) stay two.
+ * The one form in which an address is stored and compared: trimmed, NFKC, lower case, the domain in ASCII (IDNA). Null when
+ * that is no address (RFC 5321: 254 characters at most). Two addresses that look alike but differ (a Cyrillic `а`) stay two.
  */
-export function canonicalEmail(email: string): string {
-  const [local = '', domain = ''] = email.trim().normalize('NFKC').toLowerCase().split('@');
-  return `${local}@${domainToASCII(domain)}`;
+export function canonicalEmail(email: string): string | null {
+  const [local, domain, ...more] = email.trim().normalize('NFKC').toLowerCase().split('@');
+  const canonical = `${local}@${domainToASCII(domain ?? '')}`;
+  return more.length > 0 || address.validate(canonical).error ? null : canonical;
 }
 
-/** An address as a client may send it: one address, at most 254 characters (RFC 5321), in its canonical form. */
+/** An address as a client may send it; the value is its canonical form. */
 export const emailSchema = Joi.string()
-  .max(254)
-  .email({ tlds: false })
-  .custom((value: string) => canonicalEmail(value));
+  .max(1_000)
+  .custom((value: string, helpers) => {
+    const canonical = canonicalEmail(value);
+    if (canonical !== null && canonicalEmail(canonical) === canonical) return canonical;
+    return helpers.message({ custom: 'must be an e-mail address' });
+  });

@@ -1,7 +1,7 @@
 import Joi from 'joi';
 import { recordAudit } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
-import { Users } from '../../models/user.js';
+import { Users, userSchema } from '../../models/user.js';
 import { opened } from '../../runtime/connection.js';
 import { isDuplicate } from '../../runtime/database.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
@@ -26,13 +26,20 @@ export interface NewUser {
 /** A new password: long enough to be worth hashing, short enough not to be an attack (NIST SP 800-63B). */
 export const newPassword = Joi.string().min(8).max(256);
 
+const refuseOurs: Joi.CustomValidator = (fields, helpers) => {
+  const ours = Object.keys(fields).find((field) => (field.split('.')[0] as string) in userSchema.paths);
+  return ours
+    ? helpers.message({ custom: `must not have ${JSON.stringify(ours)}, which is not the application's` })
+    : fields;
+};
+
 const own = {
   email: emailSchema.required(),
   password: newPassword,
   name: Joi.string().max(200),
   roles: Joi.array().items(Joi.string()),
   emailVerified: Joi.boolean(),
-  fields: Joi.object(),
+  fields: Joi.object().custom(refuseOurs),
 };
 
 /**
@@ -50,8 +57,7 @@ export async function createUser(input: NewUser & SharedOptions): Promise<User> 
   const users = Users(connection);
   return transaction(connection, async (session) => {
     const document = { ...fields, email, name, emailVerified, roles: [...roles], password };
-    const [stored] = await users.insertMany([document], { session });
-    if (!stored) throw refuse('internal');
+    const stored = await users.insertOne(document, { session });
     await recordAudit({
       connection,
       session,
@@ -60,6 +66,6 @@ export async function createUser(input: NewUser & SharedOptions): Promise<User> 
     });
     return asUser(stored.toObject(), users);
   }).catch((error: unknown) => {
-    throw isDuplicate(error) ? refuse('email_taken') : error;
+    throw isDuplicate(error, 'email') ? refuse('email_taken') : error;
   });
 }

@@ -7,6 +7,8 @@ export interface RefreshClaims {
   readonly generation: number;
   /** What the session stores of the token. */
   readonly hash: string;
+  /** The key that it was made with. */
+  readonly key: Key;
 }
 
 const macOf = (key: Key, body: string): string =>
@@ -32,8 +34,15 @@ export function readRefreshToken(token: string, keys: readonly Key[]): RefreshCl
   const [, family, generation, random, mac] = shape.exec(token) ?? [];
   if (!family || !generation || !random || !mac) return null;
   const body = `${family}.${generation}.${random}`;
-  const genuine = keys.some(
-    (key) => key.signs && timingSafeEqual(Buffer.from(mac), Buffer.from(macOf(key, body))),
+  const key = keys.find(
+    (each) => each.signs && timingSafeEqual(Buffer.from(mac), Buffer.from(macOf(each, body))),
   );
-  return genuine ? { family, generation: Number(generation), hash: hashOf(random) } : null;
+  return key ? { family, generation: Number(generation), hash: hashOf(random), key } : null;
 }
+
+/**
+ * The random part of the token that follows `token`: an HMAC of it under the key that made it. So the same token always has
+ * the same successor, and no token needs to be stored to be given again.
+ */
+export const successorOf = (token: string, key: Key): string =>
+  createHmac('sha256', deriveKey(key, 'refresh successor')).update(token).digest('base64url');

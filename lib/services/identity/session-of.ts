@@ -36,7 +36,8 @@ export async function sessionOf(
   const load = () => read(connection, sessionId, userId);
   const subjects = [`session:${sessionId}`, `user:${userId}`];
   const sessions = live(connection);
-  const found = await (strict ? sessions.read(sessionId, load) : sessions.get(sessionId, subjects, load));
+  const known = await (strict ? sessions.read(sessionId, load) : sessions.get(sessionId, subjects, load));
+  const found = known.session.isExpired ? await sessions.read(sessionId, load) : known; // refreshed elsewhere, perhaps
   if (found.session.isExpired || found.user.id !== userId) throw refuse('session_revoked');
   return found;
 }
@@ -52,6 +53,7 @@ async function read(connection: Connection, sessionId: string, userId: string): 
   const [found] = await Sessions(connection).aggregate<Joined>([
     { $match: { _id: objectId(sessionId) } },
     { $lookup: { from: users.collection.name, localField: 'user', foreignField: '_id', as: 'users' } },
+    { $project: { 'users.password': 0, currentHash: 0, previousHash: 0 } },
     { $set: { now: '$$NOW' } },
   ]);
   const user = found?.users[0];

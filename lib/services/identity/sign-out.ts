@@ -27,7 +27,9 @@ export async function signOut({ sessionId, everywhere = false, ...rest }: SignOu
   await transaction(connection, async (session) => {
     const ended = await Sessions(connection).end(id, session);
     if (!ended) return;
-    const others = everywhere ? await Sessions(connection).endAll(ended.user, session) : [];
+    const others = everywhere
+      ? await Sessions(connection).endAll(ended.user, ended.credentialEpoch, session)
+      : [];
     const [first, ...more] = [sessionId, ...others].map((each) => `session:${each}`) as [string, ...string[]];
     await changed(connection, session, first, ...more);
     const [actor, target] = [String(ended.user), { type: 'session', id: sessionId }];

@@ -39,24 +39,27 @@ export async function createOrganization(
 ): Promise<{ id: string; name: string; slug: string }> {
   const { name, slug, owner, ...given } = readOptions<NewOrganization>('createOrganization', input, own);
   const connection = opened(given.connection);
-  const [_id, user] = [new Types.ObjectId(), new Types.ObjectId(owner)];
-  await transaction(connection, async (session) => {
-    await Organizations(connection).insertMany([{ _id, name, slug, owners: 1, members: 1 }], { session });
-    await Memberships(connection).insertMany([{ organization: _id, user, role: 'owner', teams: [] }], {
-      session,
-    });
+  const user = new Types.ObjectId(owner);
+  const id = await transaction(connection, async (session) => {
+    const created = await Organizations(connection).insertOne(
+      { name, slug, owners: 1, members: 1 },
+      { session },
+    );
+    const organization = created._id;
+    await Memberships(connection).insertMany([{ organization, user, role: 'owner', teams: [] }], { session });
     await changed(connection, session, `user:${owner}`);
-    const target = { type: 'organization', id: String(_id) };
+    const target = { type: 'organization', id: String(organization) };
     await recordAudit({
       connection,
       session,
       action: 'organization.created',
       actor: owner,
       target,
-      organization: _id,
+      organization,
     });
+    return String(organization);
   }).catch((error: unknown) => {
-    throw isDuplicate(error) ? refuse('conflict', { detail: `The slug ${slug} is taken` }) : error;
+    throw isDuplicate(error, 'slug') ? refuse('conflict', { detail: `The slug ${slug} is taken` }) : error;
   });
-  return { id: String(_id), name, slug };
+  return { id, name, slug };
 }

@@ -1,0 +1,96 @@
+import { randomBytes } from 'node:crypto';
+import { type Connection, Types } from 'mongoose';
+import { type Origin, recordAudit } from '../../audit/record-audit.js';
+import { refuse } from '../../errors.js';
+import { Sessions, type StoredSession } from '../../models/session.js';
+import { type StoredUser, Users } from '../../models/user.js';
+import { signAccessToken } from '../../runtime/access-tokens.js';
+import type { Key } from '../../runtime/keyring.js';
+import type { ReadSharedOptions } from '../../runtime/options.js';
+import { transaction } from '../../runtime/transaction.js';
+import { asSession, type Session } from './as-session.js';
+import { asUser, type User } from './as-user.js';
+import { makeRefreshToken } from './refresh-token.js';
+
+/** What every sign-in and refresh gives. */
+export interface SignedInSession {
+  readonly user: User;
+  readonly session: Session;
+  readonly accessToken: string;
+  /** Seconds until the access token expires. */
+  readonly expiresIn: number;
+  readonly refreshToken: string;
+}
+
+/** A user as it was read together with the credentials that were verified. */
+export type FoundUser = StoredUser & { _id: Types.ObjectId };
+
+export interface SessionStart extends ReadSharedOptions, Origin {
+  readonly connection: Connection;
+  readonly user: FoundUser;
+  readonly factors: readonly string[];
+  readonly delivery?: 'cookie' | 'body' | undefined;
+}
+
+/** Starts a session for a user whose factors have been verified, by the credentials that were read with the user. */
+export async function startSession(start: SessionStart): Promise<SignedInSession> {
+  const {
+    connection,
+    user,
+    keyring,
+    factors,
+    delivery = 'cookie',
+    refreshTtl,
+    sessionTtl,
+    accessTtl,
+    ip,
+    userAgent,
+    requestId,
+  } = start;
+  const signer = keyring[0] as Key;
+  const _id = new Types.ObjectId();
+  const refresh = makeRefreshToken(String(_id), 0, randomBytes(32).toString('base64url'), signer);
+  const stored = await transaction(connection, async (session) => {
+    const admitted = await Users(connection).admit(user._id, user.credentialEpoch, session);
+    if (!admitted?.lastSignInAt) throw refuse('credentials_invalid');
+    const now = admitted.lastSignInAt;
+    const document = {
+      _id,
+      user: user._id,
+      credentialEpoch: user.credentialEpoch,
+      delivery,
+      macKeyId: signer.kid,
+      currentHash: refresh.hash,
+      previousHash: null,
+      successorSeen: false,
+      generation: 0,
+      rotatedAt: now,
+      factors: [...factors],
+      authenticatedAt: now,
+      createdAt: now,
+      lastUsedAt: now,
+      expiresAt: new Date(now.getTime() + Math.min(refreshTtl, sessionTtl) * 1000),
+      absoluteExpiresAt: new Date(now.getTime() + sessionTtl * 1000),
+      revokedAt: null,
+      ...(ip && { ip }),
+      ...(userAgent && { userAgent }),
+    } satisfies StoredSession & { _id: Types.ObjectId };
+    await Sessions(connection).insertMany([document], { session });
+    const target = { type: 'session', id: String(_id) };
+    const actor = String(user._id);
+    await recordAudit({
+      connection,
+      session,
+      action: 'user.signed-in',
+      actor,
+      target,
+      ip,
+      userAgent,
+      requestId,
+    });
+    return document;
+  });
+  const accessToken = signAccessToken(start, { sub: String(user._id), sid: String(_id) });
+  const shown = { user: asUser(user, Users(connection)), session: asSession(stored) };
+  return Object.freeze({ ...shown, accessToken, expiresIn: accessTtl, refreshToken: refresh.token });
+}
