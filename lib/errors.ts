@@ -100,7 +100,7 @@ export class TollgateError extends Error {
 }
 
 /** A 401 says how to authenticate (RFC 6750, section 3), a 503 when to come back. */
-function headersOf(status: number): Record<string, string> {
+export function headersOf(status: number): Record<string, string> {
   if (status === 401) return { 'WWW-Authenticate': 'Bearer' };
   if (status === 503) return { 'Retry-After': '1' };
   return {};

@@ -60,9 +60,10 @@ export function organization(options: OrganizationOptions = {}): Middleware {
 
 const nowhere: MaybeInOrganization = Object.freeze({ organization: null, membership: null });
 
-const named = (ctx: ParameterizedContext): string | undefined =>
-  (ctx.params as Record<string, string> | undefined)?.organizationId ??
-  (ctx.get('X-Organization-Id') || undefined);
+function named(ctx: ParameterizedContext): string | undefined {
+  const inPath = (ctx.params as Record<string, string> | undefined)?.organizationId;
+  return (inPath ?? (ctx.get('X-Organization-Id') || undefined))?.toLowerCase();
+}
 
 async function onlyOne(connection: Connection, userId: string): Promise<string | undefined> {
   const [first, second] = await organizationsOf(connection, userId);

@@ -1,7 +1,15 @@
 import { STATUS_CODES } from 'node:http';
+import { inspect } from 'node:util';
 import Joi from 'joi';
 import Koa, { type Middleware, type ParameterizedContext } from 'koa';
-import { errorCodes, isTollgateError, refuse, type TollgateError } from '../errors.js';
+import {
+  type ErrorCode,
+  errorCodes,
+  headersOf,
+  isTollgateError,
+  refuse,
+  type TollgateError,
+} from '../errors.js';
 import { isUnavailable } from '../runtime/database.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { requestIdOf } from './request-id.js';
@@ -40,9 +48,12 @@ export function problems(options: ProblemsOptions = {}): Middleware {
     const requestId = requestIdOf(ctx);
     try {
       await next();
-      refuseEmpty(ctx);
+      if (ctx.respond !== false) refuseEmpty(ctx);
     } catch (thrown) {
-      if (ctx.headerSent) throw thrown; // too late for another answer: Koa ends the connection
+      if (ctx.headerSent) {
+        ctx.res.destroy(); // too late for another answer: the client must not take it for a whole one
+        throw thrown;
+      }
       const { status, code, title, detail, headers, extras } = problemOf(thrown);
       for (const name of stale) ctx.remove(name);
       ctx.set({ ...headers, 'Cache-Control': 'no-store' });
@@ -50,7 +61,7 @@ export function problems(options: ProblemsOptions = {}): Middleware {
       const members = { type: types + code, title, status, code, detail, requestId };
       ctx.body = JSON.stringify({ ...members, ...extras, ...members });
       ctx.type = 'application/problem+json';
-      if (status >= 500) ctx.app.emit('error', thrown, ctx);
+      if (status >= 500) ctx.app.emit('error', asError(thrown), ctx);
     }
   };
 }
@@ -76,29 +87,34 @@ type HttpError = InstanceType<typeof Koa.HttpError>;
 function problemOf(thrown: unknown): Problem {
   if (isTollgateError(thrown)) return ofRefusal(thrown);
   if (isUnavailable(thrown)) return ofRefusal(refuse('database_unavailable'));
-  if (isHttpError(thrown) && thrown.status < 500) return ofHttpError(thrown);
+  if (isHttpError(thrown) && thrown.status !== 500) return ofHttpError(thrown);
   return ofRefusal(refuse('internal'));
 }
 
 function ofRefusal(error: TollgateError): Problem {
   const { status, code, message, headers, extras } = error;
   const detail = status < 500 ? message : undefined;
-  return { status, code, title: errorCodes[code].title, detail, headers, extras };
+  return { status, code, title: errorCodes[code]?.title ?? message, detail, headers, extras };
 }
 
-/** An error made by `ctx.throw` or by a middleware of Koa's: its code is the name of its status. */
-function ofHttpError({ status, expose, message, headers = {} }: HttpError): Problem {
+/** Statuses that only one of our codes has; for the others the code is the name of the status. */
+const codes: Readonly<Record<number, ErrorCode>> = {
+  413: 'body_too_large',
+  415: 'media_type',
+  429: 'rate_limited',
+};
+
+/** An error made by `ctx.throw` or by a middleware of Koa's. */
+function ofHttpError({ status, expose, message, headers }: HttpError): Problem {
   const title = STATUS_CODES[status] ?? 'Error';
-  const code = title.toLowerCase().replaceAll(/[^a-z]+/g, '_');
-  return {
-    status,
-    code,
-    title,
-    detail: expose ? message : undefined,
-    headers: headers as Record<string, string>,
-    extras: {},
-  };
+  const code = codes[status] ?? title.toLowerCase().replaceAll(/[^a-z]+/g, '_');
+  const detail = expose ? message : undefined;
+  return { status, code, title, detail, headers: { ...headersOf(status), ...headers }, extras: {} };
 }
+
+/** Koa's own listener for `error` takes nothing else. */
+const asError = (thrown: unknown): Error =>
+  thrown instanceof Error ? thrown : new Error(`non-error thrown: ${inspect(thrown)}`);
 
 /** By shape as well as by class: an application may hold another copy of http-errors. */
 function isHttpError(error: unknown): error is HttpError {

@@ -7,7 +7,7 @@ export interface WithQuery<Query> {
 
 /**
  * Lets a request through when its query string has all `required` parameters (those with a default may be left out), and
- * beside them only `optional` ones, each at most once and by its Joi schema. Texts are converted to numbers and the like;
+ * beside them only `optional` ones, each by its Joi schema; one that is given twice is an array. Texts are converted to numbers and the like;
  * the result is in `ctx.state.query`.
  *
  * Refuses with 400 `validation_failed` (extra `errors: [{ path, message }]`).

@@ -44,8 +44,14 @@ async function found(
 ): Promise<Team | null> {
   const named =
     (ctx.params as Record<string, string> | undefined)?.teamId ?? (ctx.get('X-Team-Id') || undefined);
-  const id = named ?? membership?.currentTeamId;
-  if (!id) return null;
-  if (!organization || !membership?.teamIds.includes(id.toLowerCase())) throw refuse('not_found');
-  return teamOf(connection, organization.id, id.toLowerCase());
+  const mine = membership?.teamIds ?? [];
+  if (named === undefined) {
+    const current = membership?.currentTeamId;
+    return organization && current && mine.includes(current)
+      ? teamOf(connection, organization.id, current)
+      : null;
+  }
+  const id = named.toLowerCase();
+  if (!organization || !mine.includes(id)) throw refuse('not_found');
+  return teamOf(connection, organization.id, id);
 }

@@ -13,17 +13,21 @@ const patience = 1_500;
  * @throws {TollgateError} `database_unavailable` (503) when there is no answer, or the database says it cannot give one
  */
 export async function database<T>(work: () => PromiseLike<T>): Promise<T> {
+  try {
+    return await inTime(work, () => refuse('database_unavailable', { cause: 'no answer in time' }));
+  } catch (error) {
+    throw isUnavailable(error) ? refuse('database_unavailable', { cause: error }) : error;
+  }
+}
+
+/** Runs `work`, and throws what `tooLate` makes when it takes longer than 1.5 s. */
+export async function inTime<T>(work: () => PromiseLike<T>, tooLate: () => Error): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const bound = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(refuse('database_unavailable', { cause: 'no answer in time' })),
-      patience,
-    );
+    timer = setTimeout(() => reject(tooLate()), patience);
   });
   try {
     return await Promise.race([work(), bound]);
-  } catch (error) {
-    throw isUnavailable(error) ? refuse('database_unavailable', { cause: error }) : error;
   } finally {
     clearTimeout(timer);
   }

@@ -4,7 +4,7 @@ import {
   createPublicKey,
   createSecretKey,
   hkdfSync,
-  type KeyObject,
+  KeyObject,
 } from 'node:crypto';
 import type { Algorithm } from 'jsonwebtoken';
 
@@ -32,7 +32,7 @@ export function readKey(given: SigningKey, algorithm: SigningAlgorithm): Key {
   const is = key.type === 'secret' ? 'secret' : key.asymmetricKeyType;
   if (is !== wanted) throw new Error(`is a key of type ${is}, but ${algorithm} needs one of type ${wanted}`);
   if (key.type === 'secret' && (key.symmetricKeySize ?? 0) < 32) {
-    throw new Error('must have at least 32 bytes; make one with: openssl rand -base64 48');
+    throw new Error('must have at least 32 bytes, such as openssl rand -base64 48 makes');
   }
   const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {};
   if (modulusLength !== undefined && modulusLength < 2048)
@@ -45,7 +45,10 @@ export function readKey(given: SigningKey, algorithm: SigningAlgorithm): Key {
 
 /** A key in Node's own form. */
 export function asKeyObject(given: SigningKey): KeyObject {
-  if (typeof given !== 'string') return Buffer.isBuffer(given) ? createSecretKey(given) : given;
+  if (given instanceof KeyObject) return given;
+  if (Buffer.isBuffer(given)) return createSecretKey(given);
+  if (typeof given !== 'string')
+    throw new Error('must be a secret of at least 32 bytes, a PEM text or a KeyObject');
   if (!given.startsWith('-----BEGIN')) return createSecretKey(Buffer.from(given, 'utf8'));
   return given.includes('PRIVATE KEY') ? createPrivateKey(given) : createPublicKey(given);
 }

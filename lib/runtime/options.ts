@@ -70,16 +70,14 @@ type Schemas = Record<string, Joi.Schema>;
 const isConnection: Joi.CustomValidator = (value, helpers) =>
   value instanceof mongoose.Connection ? value : helpers.message({ custom: 'must be a Mongoose connection' });
 
-const checkKeys: Joi.CustomValidator = (keys: SigningKey[], helpers) => {
-  const { algorithm } = helpers.state.ancestors[0];
-  for (const [index, key] of keys.entries()) {
-    try {
-      readKey(key, algorithms.includes(algorithm) ? algorithm : 'HS256');
-    } catch (error) {
-      return helpers.message({ custom: `[${index}] ${(error as Error).message.replaceAll('{', '')}` });
-    }
+const checkKey: Joi.CustomValidator = (key: SigningKey, helpers) => {
+  const [, { algorithm }] = helpers.state.ancestors;
+  try {
+    readKey(key, algorithms.includes(algorithm) ? algorithm : 'HS256');
+    return key;
+  } catch (error) {
+    return helpers.message({ custom: (error as Error).message });
   }
-  return keys;
 };
 
 /** `https://app.example.com`, without a path: what a browser sends as `Origin`. */
@@ -88,10 +86,14 @@ const origin = Joi.string().custom((value: string, helpers) => {
   return helpers.message({ custom: 'must be an origin such as https://app.example.com, without a path' });
 });
 
-const insecureIn = (environment: string | undefined) =>
-  environment === 'production'
-    ? Joi.valid(true).messages({ 'any.only': 'must be true in production: cookies need TLS' })
-    : Joi.boolean();
+const secureCookies: Joi.CustomValidator = (secure: boolean, helpers) => {
+  const { sameSite } = helpers.state.ancestors[0];
+  if (secure) return secure;
+  if (sameSite === 'none')
+    return helpers.message({ custom: 'must be true where sameSite is none: browsers want it secure' });
+  if (process.env.NODE_ENV !== 'production') return secure;
+  return helpers.message({ custom: 'must be true in production: cookies need TLS' });
+};
 
 const seconds = Joi.number().integer().min(1);
 
@@ -99,7 +101,7 @@ const seconds = Joi.number().integer().min(1);
 export const sharedSchemas = (): Schemas => ({
   algorithm: Joi.valid(...algorithms).default('HS256'),
   connection: Joi.any().custom(isConnection),
-  keys: Joi.array().items(Joi.any()).min(1).custom(checkKeys),
+  keys: Joi.array().items(Joi.any().custom(checkKey)).min(1),
   issuer: Joi.string().default('koa-tollgate'),
   audience: Joi.string().default(Joi.ref('issuer')),
   accessTtl: seconds.max(86_400).default(900),
@@ -111,15 +113,9 @@ export const sharedSchemas = (): Schemas => ({
   publicUrl: Joi.string().uri({ scheme: ['http', 'https'] }),
   allowedOrigins: Joi.array().items(origin).default([]),
   cookies: Joi.object({
-    secure: insecureIn(process.env.NODE_ENV).default(true),
+    secure: Joi.boolean().custom(secureCookies).default(true),
     sameSite: Joi.valid('lax', 'strict', 'none').default('lax'),
-  })
-    .custom((value, helpers) =>
-      value.sameSite === 'none' && !value.secure
-        ? helpers.message({ custom: 'with sameSite "none" must be secure' })
-        : value,
-    )
-    .default({ secure: true, sameSite: 'lax' }),
+  }).default({ secure: true, sameSite: 'lax' }),
   strict: Joi.boolean().default(false),
 });
 

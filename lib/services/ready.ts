@@ -53,13 +53,17 @@ async function missingIn(model: Model<unknown>): Promise<string[]> {
     if (error.code === 26) return []; // no such collection yet
     throw error;
   });
-  const unique = new Set(present.filter((index) => index.unique).map((index) => JSON.stringify(index.key)));
+  const unique = new Set(present.filter(isWhole).map((index) => JSON.stringify(index.key)));
   const wanted = model.schema.indexes().filter(([, options]) => options.unique);
   return wanted
     .map(([key]) => JSON.stringify(key))
     .filter((key) => !unique.has(key))
     .map((key) => `${model.collection.name} ${key}`);
 }
+
+/** Unique for every document, not only for a part of them. */
+const isWhole = (index: { unique?: boolean; sparse?: boolean; partialFilterExpression?: unknown }): boolean =>
+  Boolean(index.unique) && !index.sparse && index.partialFilterExpression === undefined;
 
 const modelsOf = (connection: Connection): Model<unknown>[] =>
   accessors.map((accessor) => accessor(connection) as unknown as Model<unknown>);

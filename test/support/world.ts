@@ -79,12 +79,28 @@ export async function emptyWorld(options: Partial<SharedOptions> = {}) {
 /** The people and organizations that the demo begins with, its application, and clients for it. */
 export async function world(options: Partial<SharedOptions> = {}) {
   const { connection, shared } = await emptyWorld(options);
-  await seed(shared);
+  await seedOnce(shared);
   const server = await serve(demoApp(shared));
   const [acme, globex] = await Promise.all(
     ['acme', 'globex'].map((slug) => organizationId(connection, slug)),
   );
   return { connection, shared, server, acme: acme as string, globex: globex as string, ...clientsOf(server) };
+}
+
+const seeded = new Map<string, unknown[]>();
+
+/** Hashing passwords takes a while, so what the seed made is kept and put back for later tests that hash alike. */
+async function seedOnce(shared: SharedOptions & { connection: Connection }): Promise<void> {
+  const { peppers, passwordCost } = shared;
+  const kind = JSON.stringify({ peppers, passwordCost });
+  const names = ['users', 'roles', 'organizations', 'memberships', 'teams', 'plans', 'subscriptions'];
+  const collections = names.map((name) => [`${kind} ${name}`, inspector().collection(name)] as const);
+  if (seeded.has(`${kind} users`)) {
+    await Promise.all(collections.map(([key, collection]) => collection.insertMany(seeded.get(key) as [])));
+    return;
+  }
+  await seed(shared);
+  for (const [key, collection] of collections) seeded.set(key, await collection.find().toArray());
 }
 
 /** Lets an application listen on a free port until the test ends. */

@@ -1,0 +1,93 @@
+import Router from '@koa/router';
+import Joi from 'joi';
+import {
+  authenticate,
+  body,
+  type Entitled,
+  endpoint,
+  type Guard,
+  type InOrganization,
+  organization,
+  query,
+  quota,
+  requireEntitlement,
+  requireRole,
+  type SignedIn,
+  team,
+  type WithQuota,
+} from 'koa-tollgate';
+
+/** Fails to compile unless `Actual` is exactly `Expected`; `any` is not. */
+type Same<Actual, Expected> =
+  (<T>() => T extends Actual ? 1 : 2) extends <T>() => T extends Expected ? 1 : 2 ? true : false;
+const holds = <Claim extends true>(_claim?: Claim): void => {};
+
+const keys = ['a secret of more than thirty-two bytes'];
+const router = new Router<SignedIn>();
+
+router.use(authenticate({ keys }));
+router.get('/me', requireRole('admin'), (ctx) => {
+  const { roles, fullName } = ctx.state.user;
+  holds<Same<typeof roles, readonly string[]>>();
+  holds<Same<typeof fullName, string>>();
+});
+router.post<Entitled & WithQuota<'images'>>(
+  '/images',
+  requireEntitlement('images'),
+  quota('images'),
+  (ctx) => {
+    holds<Same<typeof ctx.state.tier, number>>();
+    holds<Same<typeof ctx.state.quota.images.remaining, number | null>>();
+  },
+);
+router.get<InOrganization>('/here', organization(), (ctx) => {
+  holds<Same<typeof ctx.state.organization.plan, string | null>>();
+});
+
+router.post(
+  '/all',
+  endpoint(
+    authenticate({ keys }),
+    body({ name: Joi.string() }, { age: Joi.number(), tags: Joi.array().items(Joi.string()) }),
+    query({ limit: Joi.number().default(25) }),
+    organization({ optional: true }),
+    team(),
+    requireRole('designer'),
+    quota('images'),
+    quota('tokens'),
+    (ctx) => {
+      const { name, age } = ctx.request.body;
+      holds<Same<typeof name, string>>();
+      holds<Same<typeof age, number | undefined>>();
+      holds<Same<typeof ctx.state.query.limit, number>>();
+      holds<Same<typeof ctx.state.user.fullName, string>>();
+      const slug = ctx.state.organization?.slug;
+      holds<Same<typeof slug, string | undefined>>();
+      const id = ctx.state.team?.id;
+      holds<Same<typeof id, string | undefined>>();
+      holds<Same<typeof ctx.state.quota.images.limit, number | null>>();
+      holds<Same<typeof ctx.state.quota.tokens.limit, number | null>>();
+    },
+  ),
+);
+
+router.get(
+  '/hello',
+  endpoint(authenticate({ keys, optional: true }), (ctx) => {
+    const name = ctx.state.user?.name;
+    holds<Same<typeof name, string | null | undefined>>();
+  }),
+);
+
+/** A guard of the application's own. */
+const requireAda: Guard<SignedIn, { readonly isAda: true }> = async (ctx, next) => {
+  if (ctx.state.user.email !== 'ada@example.com') ctx.throw(403);
+  Object.assign(ctx.state, { isAda: true });
+  await next();
+};
+router.get(
+  '/ada',
+  endpoint(authenticate({ keys }), requireAda, (ctx) => {
+    holds<Same<typeof ctx.state.isAda, true>>();
+  }),
+);

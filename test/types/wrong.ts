@@ -1,0 +1,79 @@
+import Router from '@koa/router';
+import Joi from 'joi';
+import {
+  authenticate,
+  body,
+  endpoint,
+  type InOrganization,
+  organization,
+  query,
+  quota,
+  requireEntitlement,
+  requireRole,
+  type SignedIn,
+  team,
+  type WithQuota,
+} from 'koa-tollgate';
+
+// Each line that ends in a code must not compile, for that reason; every other line must.
+const keys = ['a secret of more than thirty-two bytes'];
+const router = new Router<SignedIn>();
+const signedIn = authenticate({ keys });
+
+router.get('/router', (ctx) => {
+  ctx.body = ctx.state.usr; // TS2551
+  ctx.body = ctx.state.organization; // TS2339
+  ctx.body = ctx.state.user.emial; // TS2551
+  ctx.body = ctx.state.user.fulName; // TS2551
+});
+router.get<InOrganization & WithQuota<'images'>>('/named', organization(), quota('images'), (ctx) => {
+  ctx.body = ctx.state.organization.slgu; // TS2339
+  ctx.body = ctx.state.quota.tokens; // TS2339
+});
+
+router.get(
+  '/endpoint',
+  endpoint(signedIn, organization(), quota('images'), (ctx) => {
+    ctx.body = ctx.state.usr; // TS2551
+    ctx.body = ctx.state.team; // TS2339
+    ctx.body = ctx.state.quota.imagse; // TS2551
+    ctx.body = ctx.state.membership.rol; // TS2551
+  }),
+);
+router.get(
+  '/maybe',
+  endpoint(authenticate({ keys, optional: true }), (ctx) => {
+    ctx.body = ctx.state.user.email; // TS18047
+  }),
+);
+
+const done = () => {};
+router.get('/1', endpoint(requireRole('admin'), done)); // TS2345
+router.get('/2', endpoint(requireRole('admin'), signedIn, done)); // TS2345
+router.get('/3', endpoint(signedIn, team(), done)); // TS2345
+router.get('/4', endpoint(signedIn, team(), organization(), done)); // TS2345
+router.get('/5', endpoint(quota('images'), done)); // TS2345
+router.get('/6', endpoint(authenticate({ keys, optional: true }), requireEntitlement('reports'), done)); // TS2345
+router.get('/7', endpoint(authenticate({ keys, optional: true }), organization(), done)); // TS2345
+
+router.post(
+  '/body',
+  body({ name: Joi.string() }, { age: Joi.number() }),
+  query({ limit: Joi.number() }),
+  endpoint(body({ name: Joi.string() }, { age: Joi.number() }), query({ limit: Joi.number() }), (ctx) => {
+    ctx.body = ctx.request.body.nmae; // TS2339
+    ctx.body = ctx.request.body.name.toFixed(); // TS2551
+    ctx.body = ctx.request.body.age.toFixed(); // TS18048
+    ctx.body = ctx.state.query.limti; // TS2551
+    ctx.body = ctx.state.query.limit.trim(); // TS2339
+  }),
+);
+router.post('/router-body', body({ name: Joi.string() }), (ctx) => {
+  ctx.body = ctx.request.body.nmae; // TS2339
+});
+
+authenticate({}); // compiles: that keys are missing is said when it is called
+authenticate({ keys, isuer: 'us' }); // TS2769
+authenticate({ keys: 'not a list' }); // TS2769
+requireRole(); // TS2555
+quota('images', { refund: 'always' }); // TS2322
