@@ -37,6 +37,6 @@ api.post<Entitled & WithQuota<'images'>>(
 
 const app = new Koa();
 app.use(problems()); // every error as problem details, also Koa Router's empty 404 and 405
-app.use(authRouter({ keys }).routes()); // POST /auth/sign-in, /auth/sign-out, /auth/check
+app.use(authRouter({ keys }).routes()); // POST /auth/sign-in, /auth/refresh, /auth/sign-out, …
 app.use(api.routes()).use(api.allowedMethods());
 app.listen(process.env.PORT ?? 3000);

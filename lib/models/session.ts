@@ -18,6 +18,12 @@ export interface RefreshTimes {
   readonly refreshGrace: number;
 }
 
+/** One session, or all of a user: but for one, and only those that began by the credentials of an epoch or earlier. */
+export type SessionChoice =
+  | { readonly _id: Types.ObjectId; readonly user?: Types.ObjectId }
+  | { readonly user: Types.ObjectId; readonly credentialEpoch: { $lte: number } }
+  | { readonly user: Types.ObjectId; readonly _id: { $ne: Types.ObjectId } };
+
 /** One document for each sign-in: the family of the refresh tokens that descend from it. */
 export const sessionSchema = new Schema(
   {
@@ -74,32 +80,20 @@ export const sessionSchema = new Schema(
         }).lean();
       },
 
-      /** Ends a session; null when it is unknown or has ended already. */
-      end(id: Types.ObjectId, session: ClientSession) {
-        const live = { _id: id, revokedAt: null, $expr: { $gt: ['$expiresAt', '$$NOW'] } };
-        const now = { $currentDate: { revokedAt: true } } as const;
-        return this.findOneAndUpdate(live, now, {
-          session,
-          projection: { user: 1, credentialEpoch: 1 },
-        }).lean();
-      },
-
-      /**
-       * The ids of a user's sessions that have not ended, all of which end now: those that began by the credentials of
-       * `credentialEpoch` or earlier, so that whoever holds an old session cannot end newer ones.
-       */
-      async endAll(user: Types.ObjectId, credentialEpoch: number, session: ClientSession): Promise<string[]> {
-        const live = { user, revokedAt: null, credentialEpoch: { $lte: credentialEpoch } };
-        const ended = await this.find(live, { _id: 1 }, { session }).lean();
-        await this.updateMany(live, { $currentDate: { revokedAt: true } }, { session });
-        return ended.map(({ _id }) => String(_id));
+      /** Ends the live sessions that `which` selects; gives them. */
+      async end(which: SessionChoice, session: ClientSession) {
+        const live = { ...which, revokedAt: null, $expr: { $gt: ['$expiresAt', '$$NOW'] } };
+        const ended = await this.find(live, { user: 1, credentialEpoch: 1 }, { session }).lean();
+        const ids = { _id: { $in: ended.map(({ _id }) => _id) }, revokedAt: null };
+        if (ended.length > 0) await this.updateMany(ids, { $currentDate: { revokedAt: true } }, { session });
+        return ended;
       },
     },
   },
 );
 
 sessionSchema.set('timestamps', { createdAt: true, updatedAt: false });
-sessionSchema.index({ user: 1, revokedAt: 1, credentialEpoch: 1 });
+sessionSchema.index({ user: 1, revokedAt: 1, _id: 1 });
 sessionSchema.index({ expiresAt: 1 }, { expireAfterSeconds: 86_400 }); // housekeeping: reads judge expiry
 tollgateSchema(sessionSchema);
 

@@ -5,14 +5,19 @@ import { refuse } from '../errors.js';
 import { authenticate } from '../middleware/authenticate.js';
 import { body } from '../middleware/body.js';
 import { endpoint } from '../middleware/endpoint.js';
+import { query } from '../middleware/query.js';
 import { requireSameOrigin } from '../middleware/require-same-origin.js';
 import { accessTokenVerifier } from '../runtime/access-tokens.js';
 import { connectionOf } from '../runtime/connection.js';
 import { clearCookie, readCookie, setCookie } from '../runtime/cookies.js';
 import { type ReadSharedOptions, readOptions, type SharedOptions, signingKeys } from '../runtime/options.js';
+import { pageQuery } from '../runtime/page.js';
+import type { Session } from '../services/identity/as-session.js';
 import { emailSchema } from '../services/identity/canonical-email.js';
+import { listSessions } from '../services/identity/list-sessions.js';
 import { refreshSession } from '../services/identity/refresh-session.js';
 import { readRefreshToken } from '../services/identity/refresh-token.js';
+import { revokeSessions } from '../services/identity/revoke-sessions.js';
 import { signIn } from '../services/identity/sign-in.js';
 import { signOut } from '../services/identity/sign-out.js';
 import type { SignedInSession } from '../services/identity/start-session.js';
@@ -21,7 +26,7 @@ import { done, originOf } from './answers.js';
 const delivery = { tokenDelivery: Joi.valid('cookie', 'body') as Joi.AnySchema<'cookie' | 'body'> };
 
 /**
- * Sign-in and sign-out, under `/auth`.
+ * Sign-in, refresh, sign-out and the list of one's sessions, under `/auth`.
  *
  * @example app.use(authRouter({ keys }).routes());
  */
@@ -74,6 +79,42 @@ export function authRouter(options: SharedOptions): Router {
     endpoint(body({}), authenticate(shared), async function check(ctx) {
       const { user, session } = ctx.state;
       ctx.body = { authenticated: true, user, session: { ...session, current: true } };
+    }),
+  );
+
+  router.get(
+    '/sessions',
+    endpoint(query(...pageQuery), authenticate(shared), async function listOwn(ctx) {
+      const { limit, cursor: after } = ctx.state.query;
+      const { id: userId } = ctx.state.user;
+      const { items, nextCursor } = await listSessions({
+        userId,
+        connection: connectionOf(ctx),
+        limit,
+        after,
+      });
+      const current = (session: Session) => ({ ...session, current: session.id === ctx.state.session.id });
+      ctx.body = { items: items.map(current), nextCursor };
+    }),
+  );
+
+  router.delete(
+    '/sessions',
+    endpoint(query({}), authenticate(shared), async function revokeOthers(ctx) {
+      const { user, session } = ctx.state;
+      const connection = connectionOf(ctx);
+      await revokeSessions({ ...originOf(ctx), userId: user.id, except: session.id, connection });
+      done(ctx);
+    }),
+  );
+
+  router.delete(
+    '/sessions/:id',
+    endpoint(query({}), authenticate(shared), async function revokeOne(ctx) {
+      const { id: userId } = ctx.state.user;
+      const sessionId = ctx.params.id as string;
+      await revokeSessions({ ...originOf(ctx), userId, sessionId, connection: connectionOf(ctx) });
+      done(ctx);
     }),
   );
 

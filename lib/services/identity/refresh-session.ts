@@ -1,8 +1,7 @@
 import Joi from 'joi';
 import { type Connection, Types } from 'mongoose';
-import { type Origin, recordAudit } from '../../audit/record-audit.js';
+import type { Origin } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
-import { changed } from '../../models/revocation.js';
 import { type RefreshFamily, Sessions, type StoredSession } from '../../models/session.js';
 import { signAccessToken } from '../../runtime/access-tokens.js';
 import { opened } from '../../runtime/connection.js';
@@ -16,6 +15,7 @@ import {
 } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
 import { makeRefreshToken, type RefreshClaims, readRefreshToken, successorOf } from './refresh-token.js';
+import { end } from './revoke-sessions.js';
 import { sessionOf } from './session-of.js';
 import type { SignedInSession } from './start-session.js';
 
@@ -114,21 +114,7 @@ const isForgiven = ({ rotatedAt, successorSeen, now }: Standing, grace: number):
 
 /** Two parties hold tokens of this session. Nobody can tell which is the thief, so it ends for both. */
 async function endForTheft(connection: Connection, standing: Standing, origin: Origin): Promise<void> {
-  const [id, actor] = [String(standing._id), String(standing.user)];
-  await transaction(connection, async (session) => {
-    if (!(await Sessions(connection).end(standing._id, session))) return;
-    await changed(connection, session, `session:${id}`);
-    const { ip, userAgent, requestId } = origin;
-    const target = { type: 'session', id };
-    await recordAudit({
-      connection,
-      session,
-      action: 'session.theft-detected',
-      actor,
-      target,
-      ip,
-      userAgent,
-      requestId,
-    });
-  });
+  const { ip, userAgent, requestId } = origin;
+  const record = { action: 'session.theft-detected', ip, userAgent, requestId };
+  await transaction(connection, (session) => end(connection, session, { _id: standing._id }, record));
 }

@@ -1,14 +1,14 @@
 import type { Connection } from 'mongoose';
-import { type Origin, recordAudit } from '../../audit/record-audit.js';
-import { changed } from '../../models/revocation.js';
+import type { Origin } from '../../audit/record-audit.js';
 import { Sessions } from '../../models/session.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
 import { transaction } from '../../runtime/transaction.js';
+import { end } from './revoke-sessions.js';
 
 export interface SignOut extends Origin {
   readonly sessionId: string;
-  /** Ends all of the user's sessions. Default false. */
+  /** Ends all of the user's sessions that began by the same credentials or earlier ones. Default false. */
   readonly everywhere?: boolean | undefined;
   readonly connection?: Connection | undefined;
 }
@@ -25,15 +25,11 @@ export async function signOut({ sessionId, everywhere = false, ...rest }: SignOu
   const id = objectId(sessionId);
   if (!id) return;
   await transaction(connection, async (session) => {
-    const ended = await Sessions(connection).end(id, session);
-    if (!ended) return;
-    const others = everywhere
-      ? await Sessions(connection).endAll(ended.user, ended.credentialEpoch, session)
-      : [];
-    const [first, ...more] = [sessionId, ...others].map((each) => `session:${each}`) as [string, ...string[]];
-    await changed(connection, session, first, ...more);
-    const [actor, target] = [String(ended.user), { type: 'session', id: sessionId }];
-    const details = { sessions: 1 + others.length };
-    await recordAudit({ ...rest, connection, session, action: 'user.signed-out', actor, target, details });
+    const here = { _id: id, revokedAt: null, $expr: { $gt: ['$expiresAt', '$$NOW'] } };
+    const found = everywhere ? await Sessions(connection).findOne(here, null, { session }).lean() : null;
+    const which = found
+      ? { user: found.user, credentialEpoch: { $lte: found.credentialEpoch } }
+      : { _id: id };
+    await end(connection, session, which, { ...rest, action: 'user.signed-out' });
   });
 }

@@ -1,0 +1,27 @@
+import type { Connection } from 'mongoose';
+import { Sessions } from '../../models/session.js';
+import { opened } from '../../runtime/connection.js';
+import { database } from '../../runtime/database.js';
+import { objectId } from '../../runtime/ids.js';
+import { type Page, type PageQuery, pageOf } from '../../runtime/page.js';
+import { asSession, type Session } from './as-session.js';
+
+export interface ListSessions extends PageQuery {
+  readonly userId: string;
+  readonly connection?: Connection | undefined;
+}
+
+/** The sessions in which a user is signed in, the oldest first. */
+export async function listSessions({ userId, limit, after, ...rest }: ListSessions): Promise<Page<Session>> {
+  const connection = opened(rest.connection);
+  const live = { user: objectId(userId), revokedAt: null, $expr: { $gt: ['$expiresAt', '$$NOW'] } };
+  const filter = after ? { ...live, _id: { $gt: after } } : live;
+  const rows = await database(() =>
+    Sessions(connection)
+      .find(filter)
+      .sort({ _id: 1 })
+      .limit(limit + 1)
+      .lean(),
+  );
+  return pageOf(rows, limit, ({ _id }) => _id, asSession);
+}
