@@ -1,0 +1,91 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import mongoose, { type mongo } from 'mongoose';
+import {
+  assignPlan,
+  createOrganization,
+  createUser,
+  ready,
+  signIn,
+  syncPlans,
+  Usage,
+} from '../dist/index.js';
+import { testMongoUri } from '../test/support/mongodb.js';
+
+const images = { limit: 1_000_000_000, per: 'month' } as const;
+const plans = {
+  free: { name: 'Free', tier: 0, default: true, features: { images } },
+  pro: { name: 'Pro', tier: 1, features: { reports: true, images } },
+} as const;
+
+export type World = Awaited<ReturnType<typeof makeWorld>>;
+
+/** A real MongoDB replica set with a signed-in user, who owns an organization; both are on a plan. */
+export async function makeWorld() {
+  const server = await testMongoUri();
+  const dbName = `tollgate-bench-${randomUUID().slice(0, 8)}`;
+  const connection = await mongoose
+    .createConnection(server.uri, { dbName, monitorCommands: true })
+    .asPromise();
+  const commands = countCommands(connection.getClient());
+  const secret = randomBytes(24).toString('base64'); // 32 characters
+  const shared = { connection, keys: [secret], accessTtl: 3_600 };
+  await ready(connection);
+
+  await syncPlans({ connection, plans });
+  const person = { email: 'ada@example.com', password: 'lovelace-1815' };
+  const user = await createUser({ ...shared, ...person, roles: ['user', 'designer'], emailVerified: true });
+  const organization = await createOrganization({ connection, name: 'Acme', slug: 'acme', owner: user.id });
+  for (const { type, id } of [
+    { type: 'user', id: user.id },
+    { type: 'organization', id: organization.id },
+  ] as const)
+    await assignPlan({ connection, subject: { type, id }, plan: 'pro' });
+  const { accessToken: token } = await signIn({ ...shared, ...person });
+
+  /** Units that all counters hold together, as the database has them. */
+  const used = async (): Promise<number> => {
+    const [sum] = await Usage(connection).aggregate<{ u: number }>([
+      { $group: { _id: null, u: { $sum: '$u' } } },
+    ]);
+    return sum?.u ?? 0;
+  };
+
+  const stop = async () => {
+    await connection.dropDatabase();
+    await connection.close();
+    await server.stop();
+  };
+
+  return { shared, secret, user, organization, token, commands, used, stop };
+}
+
+/** Counts the commands sent to the database, those of the change feed excepted: they come by time, not by request. */
+function countCommands(client: mongo.MongoClient): () => number {
+  let sent = 0;
+  client.on('commandStarted', ({ commandName, command }) => {
+    const isFeed =
+      commandName === 'getMore' ||
+      (commandName === 'aggregate' && command.pipeline[0]?.$changeStream) ||
+      (commandName === 'update' && command.update === 'tollgate_revocations');
+    if (!isFeed) sent += 1;
+  });
+  return () => sent;
+}
+
+/**
+ * Repeats `work` until it costs no more than `wanted` commands: the caches count only once the change feed is live, about
+ * a second after its first use.
+ */
+export async function untilWarm(
+  { commands }: Pick<World, 'commands'>,
+  wanted: number,
+  work: () => Promise<unknown>,
+): Promise<void> {
+  const deadline = performance.now() + 60_000;
+  for (let cost = Number.POSITIVE_INFINITY; cost > wanted; ) {
+    if (performance.now() > deadline) throw new Error(`Still ${cost} commands instead of ${wanted}`);
+    const before = commands();
+    await work();
+    cost = commands() - before;
+  }
+}
