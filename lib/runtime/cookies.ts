@@ -17,6 +17,7 @@ export function readCookie(
   name: CookieName,
   options: CookieOptions,
 ): string | undefined {
+  if (ctx.req.headers.cookie === undefined) return undefined; // spares the parser
   return ctx.cookies.get(nameOf(name, options), { signed: false });
 }
 
