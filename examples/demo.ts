@@ -23,8 +23,8 @@ async function start(): Promise<void> {
   const fresh = process.argv.includes('--fresh');
   const port = portOf(env.PORT ?? '3000');
   const connection = await connect(await mongodbUri(fresh));
-  const origin = env.PUBLIC_URL ?? `http://localhost:${port}`;
-  const secure = env.COOKIE_SECURE ?? String(origin.startsWith('https:'));
+  const origin = env.TOLLGATE_PUBLIC_URL ?? env.PUBLIC_URL ?? `http://localhost:${port}`;
+  const secure = env.TOLLGATE_COOKIE_SECURE ?? env.COOKIE_SECURE ?? String(origin.startsWith('https:'));
   const settings = {
     ...env,
     PUBLIC_URL: origin,

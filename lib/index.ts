@@ -44,8 +44,8 @@ export type { SigningAlgorithm, SigningKey } from './runtime/keyring.js';
 export type { SharedOptions } from './runtime/options.js';
 export { optionsFromEnv } from './runtime/options-from-env.js';
 export type { Subject } from './runtime/subject.js';
+export { type AnnounceChange, announceChange } from './services/announce-change.js';
 export type { Session } from './services/identity/as-session.js';
-export * from './services/identity/as-user.js';
 export { createUser, type NewUser } from './services/identity/create-user.js';
 export { type ListSessions, listSessions } from './services/identity/list-sessions.js';
 export { type Refresh, refreshSession } from './services/identity/refresh-session.js';
@@ -53,6 +53,7 @@ export { type RevokeSessions, revokeSessions } from './services/identity/revoke-
 export { type Credentials, signIn } from './services/identity/sign-in.js';
 export { type SignOut, signOut } from './services/identity/sign-out.js';
 export type { SignedInSession } from './services/identity/start-session.js';
+export * from './services/identity/user.js'; // all of it, or an application could not merge into UserFields
 export { type AssignPlan, assignPlan } from './services/plans/assign-plan.js';
 export {
   type Consumption,

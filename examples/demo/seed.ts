@@ -1,4 +1,5 @@
 import {
+  announceChange,
   assignPlan,
   createOrganization,
   createUser,
@@ -74,6 +75,7 @@ export async function seed(shared: SharedOptions & { connection: Connection }): 
   await assignPlan({ connection, subject: { type: 'organization', id: acme as string }, plan: 'pro' });
   await addTeams(connection, acme as string, ada as string, ['red', 'blue']);
   await addMember(connection, globex as string, ada as string);
+  await announceChange({ connection, subjects: [{ type: 'user', id: ada as string }] });
 }
 
 /** The id of an organization, for the lines that the demo prints. */

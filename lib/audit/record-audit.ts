@@ -1,5 +1,6 @@
 import type { ClientSession, Connection, Types } from 'mongoose';
 import { AuditEntries } from '../models/audit-entry.js';
+import { database } from '../runtime/database.js';
 
 /** Where an act came from, as far as it came over HTTP. */
 export interface Origin {
@@ -29,5 +30,7 @@ export interface AuditRecord extends Origin {
  */
 export async function recordAudit({ connection, session, ...entry }: AuditRecord): Promise<void> {
   const document = { ...entry, at: new Date() };
-  await AuditEntries(connection).insertMany([document], session ? { session } : {});
+  const entries = AuditEntries(connection);
+  if (session) await entries.insertMany([document], { session });
+  else await database(() => entries.insertMany([document]));
 }

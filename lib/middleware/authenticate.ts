@@ -12,8 +12,8 @@ import {
   verifyingKeys,
 } from '../runtime/options.js';
 import type { Session } from '../services/identity/as-session.js';
-import type { User } from '../services/identity/as-user.js';
 import { type LiveSession, sessionOf } from '../services/identity/session-of.js';
+import type { User } from '../services/identity/user.js';
 import type { Guard } from './guard.js';
 import { refuseOtherOrigins } from './require-same-origin.js';
 

@@ -24,12 +24,16 @@ export type Lack = (granted: readonly string[]) => string | readonly string[] | 
 /** What the three entitlement guards do; they differ in what they make of the codes. */
 export async function entitle(
   ctx: Parameters<Guard<SignedIn, Entitled>>[0],
-  { connection: given, subject: choice }: Pick<EntitlementOptions, 'connection' | 'subject'>,
+  {
+    connection: given,
+    subject: choice,
+    strict,
+  }: Pick<EntitlementOptions, 'connection' | 'subject' | 'strict'>,
   lack: Lack,
 ): Promise<void> {
   const subject = await subjectOf(ctx, choice);
   const connection = connectionOf(ctx, given);
-  const { entitlements, tier, limits } = await entitlementsOf({ subject, connection });
+  const { entitlements, tier, limits } = await entitlementsOf({ subject, connection, strict });
   const missing = lack(entitlements ?? []);
   if (missing !== null) throw await entitlementMissing(connection, { tier, missing });
   Object.assign(ctx.state, { entitlements, tier, limits });

@@ -48,11 +48,14 @@ export function organization(options: OrganizationOptions = {}): Middleware {
   return async function organization(ctx, next) {
     const { id: userId } = signedIn(ctx);
     const connection = connectionOf(ctx, read.connection);
-    const organizationId = named(ctx) ?? (await onlyOne(connection, userId));
+    const organizationId = named(ctx) ?? (await onlyOne(connection, userId, read.strict));
     if (organizationId === undefined && !read.optional) {
       throw refuse('organization_required', { detail: 'Name one in the header X-Organization-Id' });
     }
-    const found = organizationId === undefined ? nowhere : await stateOf(connection, userId, organizationId);
+    const found =
+      organizationId === undefined
+        ? nowhere
+        : await stateOf(connection, { userId, organizationId, strict: read.strict });
     Object.assign(ctx.state, found);
     await next();
   };
@@ -65,20 +68,17 @@ function named(ctx: ParameterizedContext): string | undefined {
   return (inPath ?? (ctx.get('X-Organization-Id') || undefined))?.toLowerCase();
 }
 
-async function onlyOne(connection: Connection, userId: string): Promise<string | undefined> {
-  const [first, second] = await organizationsOf(connection, userId);
+async function onlyOne(connection: Connection, userId: string, strict: boolean): Promise<string | undefined> {
+  const [first, second] = await organizationsOf(connection, { userId, strict });
   return second === undefined ? first : undefined;
 }
 
 async function stateOf(
   connection: Connection,
-  userId: string,
-  organizationId: string,
+  which: { userId: string; organizationId: string; strict: boolean },
 ): Promise<InOrganization> {
-  const { organization, membership } = await membershipOf(connection, userId, organizationId);
-  const { plan } = await entitlementsOf({
-    connection,
-    subject: { type: 'organization', id: organization.id },
-  });
+  const { organization, membership } = await membershipOf(connection, which);
+  const subject = { type: 'organization', id: organization.id } as const;
+  const { plan } = await entitlementsOf({ connection, subject, strict: which.strict });
   return { organization: { ...organization, role: membership.role, plan: plan?.code ?? null }, membership };
 }

@@ -84,6 +84,9 @@ interface Problem {
 
 type HttpError = InstanceType<typeof Koa.HttpError>;
 
+/** The status that an error is answered with. */
+export const statusOf = (thrown: unknown): number => problemOf(thrown).status;
+
 function problemOf(thrown: unknown): Problem {
   if (isTollgateError(thrown)) return ofRefusal(thrown);
   if (isUnavailable(thrown)) return ofRefusal(refuse('database_unavailable'));

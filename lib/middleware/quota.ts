@@ -1,5 +1,6 @@
 import Joi from 'joi';
 import type { Next, ParameterizedContext } from 'koa';
+import { isTollgateError } from '../errors.js';
 import { connectionOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { consumeQuota, isAmount, refundQuota } from '../services/plans/consume-quota.js';
@@ -7,6 +8,7 @@ import { codePattern } from '../services/plans/features.js';
 import { type QuotaState, rateLimitHeaders } from '../services/plans/quota-state.js';
 import type { SignedIn } from './authenticate.js';
 import type { Guard } from './guard.js';
+import { statusOf } from './problems.js';
 import { type SubjectChoice, subjectChoice, subjectOf } from './subject-of.js';
 import { invalid } from './validation.js';
 
@@ -19,7 +21,10 @@ export interface QuotaOptions extends SharedOptions {
   subject?: SubjectChoice | undefined;
   /** Units that a request uses up: a positive integer, or a function of ctx that gives one. Default 1. */
   amount?: number | ((ctx: ParameterizedContext) => number | Promise<number>) | undefined;
-  /** When the units are given back: `'on-error'` (default) when the answer is 5xx, `'on-4xx'` also when it is 4xx. */
+  /**
+   * When the units are given back: `'on-error'` (default) when the answer is 5xx, `'on-4xx'` also when it is 4xx; both also when
+   * another quota of the route, further down, is used up.
+   */
   refund?: 'never' | 'on-error' | 'on-4xx' | undefined;
 }
 
@@ -64,10 +69,10 @@ export function quota<Feature extends string>(
     const subject = await subjectOf(ctx, read.subject);
     const connection = connectionOf(ctx, read.connection);
     const amount = await amountOf(ctx, read.amount);
-    const state = await consumeQuota({ subject, feature, amount, connection });
+    const state = await consumeQuota({ subject, feature, amount, connection, strict: read.strict });
     for (const [name, value] of Object.entries(rateLimitHeaders(state))) ctx.append(name, value);
     Object.assign(ctx.state, { quota: { ...(ctx.state.quota as object | undefined), [feature]: state } });
-    await settled(ctx, next, read.refund, () => refundQuota({ subject, state, amount, connection }));
+    await settled(ctx, next, read.refund, () => refundQuota({ subject, state, connection }));
   };
 }
 
@@ -92,7 +97,8 @@ async function settled(
   try {
     await next();
   } catch (error) {
-    await settle((error as { status?: number } | null)?.status ?? 500);
+    const another = isTollgateError(error, 'quota_exceeded') && policy !== 'never'; // all of a route's quotas, or none
+    await settle(another ? refundable : statusOf(error));
     throw error;
   }
   await settle(ctx.status);

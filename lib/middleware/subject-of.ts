@@ -1,10 +1,11 @@
 import Joi from 'joi';
 import type { ParameterizedContext } from 'koa';
 import { refuse } from '../errors.js';
-import type { Subject } from '../runtime/subject.js';
+import { type Subject, subjectSchema } from '../runtime/subject.js';
 import { type MaybeSignedIn, signedIn } from './authenticate.js';
 import type { MaybeInOrganization } from './organization.js';
 import type { InTeam } from './team.js';
+import { invalid } from './validation.js';
 
 /**
  * Who a guard asks about: `'organization'`, `'team'`, `'user'`, or a function of ctx. Without it: the organization where
@@ -21,16 +22,23 @@ export async function subjectOf(
   ctx: ParameterizedContext,
   choice: SubjectChoice | undefined,
 ): Promise<Subject> {
-  if (typeof choice === 'function') return choice(ctx);
+  if (typeof choice === 'function') return checked(await choice(ctx));
   const user = signedIn(ctx as { state: State });
   const { organization, team } = ctx.state as State;
   const type = choice ?? (organization ? 'organization' : 'user');
   if (type === 'user') return { type, id: user.id };
   const found = type === 'team' ? team : organization;
-  if (found === undefined)
-    throw refuse('internal', { detail: `${type}() is missing before a guard whose subject is the ${type}` });
   if (found) return { type, id: found.id };
-  throw refuse('organization_required', {
-    detail: `Name ${type === 'team' ? 'a team in X-Team-Id' : 'an organization in X-Organization-Id'}`,
-  });
+  if (found === undefined) {
+    throw refuse('internal', { detail: `${type}() is missing before a guard whose subject is the ${type}` });
+  }
+  if (type === 'team') throw invalid([{ path: 'X-Team-Id', message: 'must name a team' }]);
+  throw refuse('organization_required', { detail: 'Name an organization in X-Organization-Id' });
+}
+
+function checked(subject: Subject): Subject {
+  const { error } = subjectSchema.required().validate(subject);
+  if (error)
+    throw refuse('internal', { detail: `A subject function gave no { type, id }: ${error.message}` });
+  return subject;
 }

@@ -1,6 +1,4 @@
-import type { ParameterizedContext } from 'koa';
-import type { Connection } from 'mongoose';
-import { refuse } from '../errors.js';
+import { isTollgateError, refuse } from '../errors.js';
 import { connectionOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import type { Team } from '../services/tenancy/as-organization.js';
@@ -32,26 +30,29 @@ export function team(options: SharedOptions = {}): Guard<MaybeInOrganization, In
     if (state.organization === undefined) {
       throw refuse('internal', { detail: 'team() needs organization() before it on this route' });
     }
-    state.team = await found(ctx, connectionOf(ctx, read.connection), state);
+    const { organization, membership } = state;
+    const own = membership?.teamIds ?? [];
+    const get = (teamId: string) => {
+      if (!organization || !own.includes(teamId)) throw refuse('not_found');
+      const organizationId = organization.id;
+      return teamOf(connectionOf(ctx, read.connection), { organizationId, teamId, strict: read.strict });
+    };
+    const named = (ctx.params as Record<string, string> | undefined)?.teamId ?? ctx.get('X-Team-Id');
+    state.team = named ? await get(named.toLowerCase()) : await currentTeam(membership?.currentTeamId, get);
     await next();
   };
 }
 
-async function found(
-  ctx: ParameterizedContext,
-  connection: Connection,
-  { organization, membership }: Partial<MaybeInOrganization>,
+/** The current team, unless it was deleted or left since. */
+async function currentTeam(
+  id: string | null | undefined,
+  get: (id: string) => Team | Promise<Team>,
 ): Promise<Team | null> {
-  const named =
-    (ctx.params as Record<string, string> | undefined)?.teamId ?? (ctx.get('X-Team-Id') || undefined);
-  const mine = membership?.teamIds ?? [];
-  if (named === undefined) {
-    const current = membership?.currentTeamId;
-    return organization && current && mine.includes(current)
-      ? teamOf(connection, organization.id, current)
-      : null;
+  if (!id) return null;
+  try {
+    return await get(id);
+  } catch (error) {
+    if (isTollgateError(error, 'not_found')) return null;
+    throw error;
   }
-  const id = named.toLowerCase();
-  if (!organization || !mine.includes(id)) throw refuse('not_found');
-  return teamOf(connection, organization.id, id);
 }

@@ -18,6 +18,7 @@ export const planSchema = new Schema(
 
 planSchema.set('timestamps', { createdAt: true, updatedAt: false });
 planSchema.index({ code: 1, version: 1 }, { unique: true });
+planSchema.index({ default: 1, code: 1 });
 tollgateSchema(planSchema);
 
 export type StoredPlan = InferSchemaType<typeof planSchema>;

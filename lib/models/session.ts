@@ -22,7 +22,7 @@ export interface RefreshTimes {
 export type SessionChoice =
   | { readonly _id: Types.ObjectId; readonly user?: Types.ObjectId }
   | { readonly user: Types.ObjectId; readonly credentialEpoch: { $lte: number } }
-  | { readonly user: Types.ObjectId; readonly _id: { $ne: Types.ObjectId } };
+  | { readonly user: Types.ObjectId; readonly _id?: { $ne: Types.ObjectId } };
 
 /** One document for each sign-in: the family of the refresh tokens that descend from it. */
 export const sessionSchema = new Schema(

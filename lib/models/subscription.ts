@@ -10,8 +10,6 @@ export const subscriptionSchema = new Schema(
     },
     plan: { type: String, required: true },
     planVersion: { type: Number, required: true },
-    status: { type: String, enum: ['active', 'canceled'], default: 'active' },
-    accessUntil: { type: Date, default: null }, // null: without end
     createdAt: Date,
     updatedAt: Date,
   },

@@ -34,7 +34,8 @@ export const userSchema = new Schema(
        * the same time conflicts with it.
        */
       admit(id: Types.ObjectId, credentialEpoch: number, session: ClientSession) {
-        const judged = { _id: id, credentialEpoch, status: 'active' as const };
+        const epochs = credentialEpoch === 0 ? [0, null] : [credentialEpoch]; // an older application's users have none
+        const judged = { _id: id, credentialEpoch: { $in: epochs }, status: { $ne: 'inactive' as const } };
         const now = { $currentDate: { lastSignInAt: true } } as const;
         return this.findOneAndUpdate(judged, now, { session, returnDocument: 'after' }).lean();
       },

@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers';
 import type { Connection, mongo } from 'mongoose';
+import { database, isUnavailable } from './database.js';
 import { perConnection } from './per-connection.js';
 
 /** The one collection that is watched; models/revocation.ts writes it. */
@@ -8,7 +9,7 @@ export const revocationCollection = 'tollgate_revocations';
 /** Milliseconds after which a stream that has not advanced is not believed any more: a half-open one looks idle. */
 const believedFor = 3_000;
 const beatEvery = 1_000;
-const reopenAfter = 250;
+const reopenAfter = 1_000;
 
 type Listener = (subject: string | undefined) => void;
 
@@ -24,6 +25,7 @@ class ChangeFeed {
   readonly #listeners = new Set<Listener>();
   #stream: mongo.ChangeStream | undefined;
   #token: string | undefined;
+  #warned = false;
   #advancedAt = Number.NEGATIVE_INFINITY;
 
   constructor(connection: Connection) {
@@ -59,7 +61,7 @@ class ChangeFeed {
       for (const subject of change.fullDocument?.subjects ?? []) this.announce(subject);
     });
     stream.on('resumeTokenChanged', (token) => this.#advance(stream, JSON.stringify(token)));
-    stream.on('error', () => this.#lose(stream));
+    stream.on('error', (error) => this.#lose(stream, error));
     stream.on('close', () => this.#lose(stream));
     this.#beat(stream);
   }
@@ -67,17 +69,28 @@ class ChangeFeed {
   #advance(stream: mongo.ChangeStream, token: string): void {
     if (stream !== this.#stream || token === this.#token) return;
     this.#token = token;
+    if (!this.isLive()) this.announce(undefined); // what was heard just now may be old news from before a stall
     this.#advancedAt = performance.now();
   }
 
   /** What happened while no stream was open is unknown: forget everything, and start anew. */
-  #lose(stream = this.#stream): void {
+  #lose(stream = this.#stream, error?: Error): void {
     if (!stream || stream !== this.#stream) return;
     this.#stream = undefined;
     this.#advancedAt = Number.NEGATIVE_INFINITY;
     this.announce(undefined);
+    if (error && !isUnavailable(error)) this.#warn(error);
     stream.close().catch(() => {});
     setTimeout(() => this.#connection.readyState === 1 && this.#open(), reopenAfter).unref();
+  }
+
+  /** Once: without a stream all works, but every request asks the database, and nobody would know why. */
+  #warn(error: Error): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    process.emitWarning(
+      `koa-tollgate cannot follow ${revocationCollection}, so nothing is cached: ${error.message}`,
+    );
   }
 
   /** Touches the heartbeat unless somebody did within the last beat; an unchanged document makes no oplog entry. */
@@ -85,10 +98,11 @@ class ChangeFeed {
     if (stream !== this.#stream) return;
     const due = { $lte: ['$at', { $subtract: ['$$NOW', beatEvery * 0.9] }] };
     const touch = [{ $set: { at: { $cond: [due, '$$NOW', '$at'] } } }];
-    await this.#connection.db
-      ?.collection<{ _id: string }>(revocationCollection)
-      .updateOne({ _id: 'heartbeat' }, touch, { upsert: true })
-      .catch(() => {}); // a missed beat only makes the caches stand aside
+    const heartbeats = this.#connection.db?.collection<{ _id: string }>(revocationCollection);
+    const touched = database(async () =>
+      heartbeats?.updateOne({ _id: 'heartbeat' }, touch, { upsert: true }),
+    );
+    await touched.catch(() => {}); // a missed beat only makes the caches stand aside
     setTimeout(() => this.#beat(stream), beatEvery).unref();
   }
 }

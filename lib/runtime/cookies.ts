@@ -44,6 +44,7 @@ function write(
   options: CookieOptions,
 ): void {
   const { secure, sameSite } = options;
+  const { secure: before } = ctx.cookies;
   ctx.cookies.secure = secure; // behind a TLS proxy the connection that Koa sees is plain
   const expires = new Date(maxAge > 0 ? Date.now() + maxAge : 0);
   ctx.cookies.set(nameOf(name, options), value, {
@@ -55,4 +56,5 @@ function write(
     secure,
     signed: false, // what it holds is signed; `app.keys` are the application's
   });
+  ctx.cookies.secure = before;
 }

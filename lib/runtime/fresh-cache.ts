@@ -35,17 +35,20 @@ export class FreshCache<V extends object> {
     });
   }
 
-  /** The value under `key`, from memory or by `load`; a change of any of `subjects` makes it load again. */
-  get(key: string, subjects: readonly string[], load: () => PromiseLike<V>): V | Promise<V> {
-    if (!this.#feed.isLive()) return this.read(key, load);
+  /**
+   * The value under `key`, from memory or by `load`; a change of any of `subjects` makes it load again. With `strict` it is
+   * the value that the database has now.
+   */
+  get(key: string, subjects: readonly string[], load: () => PromiseLike<V>, strict = false): V | Promise<V> {
+    if (strict || !this.#feed.isLive()) return this.#read(key, load);
     return this.#entries.get(key)?.value ?? this.#load(key, subjects, load);
   }
 
   /**
-   * The value under `key` as the database has it now. A read that is under way may have begun before a change that the
+   * A read that is under way may have begun before a change that the
    * caller must see, so whoever comes meanwhile shares the next one: one read of a key at a time, however many ask.
    */
-  read(key: string, load: () => PromiseLike<V>): Promise<V> {
+  #read(key: string, load: () => PromiseLike<V>): Promise<V> {
     const running = this.#running.get(key);
     if (!running) return this.#start(key, load);
     const next = () => {
@@ -92,6 +95,11 @@ export class FreshCache<V extends object> {
       const keys = this.#keysOf.get(subject);
       if (keys?.delete(key) && keys.size === 0) this.#keysOf.delete(subject);
     }
+  }
+
+  /** Makes the next `get` load. */
+  forget(key: string): void {
+    this.#entries.delete(key);
   }
 
   #drop(subject: string | undefined): void {

@@ -49,7 +49,7 @@ export function asKeyObject(given: SigningKey): KeyObject {
   if (Buffer.isBuffer(given)) return createSecretKey(given);
   if (typeof given !== 'string')
     throw new Error('must be a secret of at least 32 bytes, a PEM text or a KeyObject');
-  if (!given.startsWith('-----BEGIN')) return createSecretKey(Buffer.from(given, 'utf8'));
+  if (!given.includes('-----BEGIN')) return createSecretKey(Buffer.from(given, 'utf8'));
   return given.includes('PRIVATE KEY') ? createPrivateKey(given) : createPublicKey(given);
 }
 

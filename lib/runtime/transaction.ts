@@ -1,4 +1,5 @@
 import type { ClientSession, Connection } from 'mongoose';
+import { refuse } from '../errors.js';
 import { changeFeed } from './change-feed.js';
 import { database } from './database.js';
 
@@ -16,18 +17,29 @@ export async function transaction<T>(
   connection: Connection,
   work: (session: ClientSession) => Promise<T>,
 ): Promise<T> {
-  return database(async () => {
-    const session = await connection.startSession();
-    const changed = new Set<string>();
-    changes.set(session, changed);
-    try {
-      const options = { readPreference: 'primary', writeConcern: { w: 'majority' } } as const;
-      return await session.withTransaction(() => work(session), options);
-    } finally {
-      for (const subject of changed) changeFeed(connection).announce(subject);
-      await session.endSession();
-    }
-  });
+  let over = false;
+  const attempt = (session: ClientSession) => {
+    if (over) throw refuse('database_unavailable'); // the caller has been told so: do not try, and commit, again
+    return work(session);
+  };
+  try {
+    return await database(() => run(connection, attempt));
+  } finally {
+    over = true;
+  }
+}
+
+async function run<T>(connection: Connection, attempt: (session: ClientSession) => Promise<T>): Promise<T> {
+  const session = await connection.startSession();
+  const changed = new Set<string>();
+  changes.set(session, changed);
+  try {
+    const options = { readPreference: 'primary', writeConcern: { w: 'majority' } } as const;
+    return await session.withTransaction(() => attempt(session), options);
+  } finally {
+    for (const subject of changed) changeFeed(connection).announce(subject);
+    await session.endSession();
+  }
 }
 
 /** Notes that the transaction of `session` changes `subjects`, so that this process forgets them at its end. */

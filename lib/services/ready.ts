@@ -20,12 +20,13 @@ const complete = new WeakSet<Connection>();
  * Builds the indexes of every collection, and resolves only when every unique one exists: before that, two people could
  * sign up with one address. Call it before listening; on a large collection it takes as long as MongoDB needs.
  *
- * @throws {Error} when an index cannot be built, because others of its name or duplicates stand in its way: the message
+ * @throws {Error} when MongoDB is no replica set (one node is enough), or when an index cannot be built, because others of its name or duplicates stand in its way: the message
  *   names the collection and the index
  * @example await mongoose.connect(uri); await ready(); app.listen(3000);
  */
 export async function ready(connection?: Connection): Promise<void> {
   const ours = await opened(connection).asPromise();
+  await refuseStandalone(ours);
   for (const model of modelsOf(ours)) {
     await model.createCollection();
     await model.createIndexes().catch((error: Error) => {
@@ -38,6 +39,14 @@ export async function ready(connection?: Connection): Promise<void> {
   }
   const missing = await missingIndexes(ours);
   if (missing.length > 0) throw new Error(`These unique indexes do not exist: ${missing.join(', ')}`);
+}
+
+async function refuseStandalone(connection: Connection): Promise<void> {
+  const { setName, msg } = (await connection.db?.command({ hello: 1 })) ?? {};
+  if (setName || msg === 'isdbgrid') return;
+  throw new Error(
+    'MongoDB must run as a replica set: start mongod with --replSet rs0, and run rs.initiate() once',
+  );
 }
 
 /** The unique indexes that do not exist yet, as `collection {"key":1}`. Once there are none, that is remembered. */

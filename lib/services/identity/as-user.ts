@@ -1,52 +1,35 @@
 import type { Model, Types } from 'mongoose';
 import { type StoredUser, userSchema } from '../../models/user.js';
+import type { User } from './user.js';
+
+type AnyModel = Pick<Model<unknown>, 'schema'>;
+
+/** The application's own fields, without the paths that its schema does not select by default. */
+function ownFields(stored: object, { schema }: AnyModel): Record<string, unknown> {
+  const added = Object.keys(schema.paths).filter((path) => !(path in userSchema.paths));
+  const hidden = new Set(added.filter((path) => schema.paths[path]?.options.select === false));
+  const fields = new Set(added.map((path) => path.split('.')[0] as string));
+  const own = Object.entries(stored).filter(([field]) => fields.has(field) && !hidden.has(field));
+  return Object.fromEntries(own.map(([field, value]) => [field, visible(value, field, hidden)]));
+}
+
+/** A frozen copy of what JSON can hold, without the hidden paths; anything else, such as a Date, as it is. */
+function visible(value: unknown, path: string, hidden: ReadonlySet<string>): unknown {
+  if (Array.isArray(value)) return Object.freeze(value.map((item) => visible(item, path, hidden)));
+  if (!value || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  const shown = Object.entries(value).filter(([key]) => !hidden.has(`${path}.${key}`));
+  return Object.freeze(
+    Object.fromEntries(shown.map(([key, part]) => [key, visible(part, `${path}.${key}`, hidden)])),
+  );
+}
 
 /**
- * The application's own fields of a user; merge into it.
- *
- * @example declare module 'koa-tollgate' { interface UserFields { fullName: string } }
+ * Turns a stored user into what may be shown; nothing of its credentials is in it. Users of an older application may lack
+ * what our schema has a default for.
  */
-// biome-ignore lint/suspicious/noEmptyInterface: made to be merged into
-export interface UserFields {}
-
-/** A user as a client sees it, and as `ctx.state.user` holds it: frozen, for several requests share it. */
-export interface BaseUser {
-  readonly id: string;
-  readonly email: string;
-  readonly emailVerified: boolean;
-  readonly name: string | null;
-  readonly roles: readonly string[];
-  readonly status: 'active' | 'inactive';
-  readonly createdAt: Date;
-}
-export type User = BaseUser & Readonly<UserFields>;
-
-/** The fields that the application added to our schema, except those that it does not select by default. */
-function ownFields({ schema }: Pick<Model<unknown>, 'schema'>): string[] {
-  const added = Object.entries(schema.paths).filter(
-    ([path, { options }]) => !(path in userSchema.paths) && options.select !== false,
-  );
-  return [...new Set(added.map(([path]) => path.split('.')[0] as string))];
-}
-
-/** Freezes what JSON can hold; several requests share it. */
-function frozen(value: unknown): unknown {
-  if (Array.isArray(value) || (value && Object.getPrototypeOf(value) === Object.prototype)) {
-    for (const part of Object.values(value as object)) frozen(part);
-    Object.freeze(value);
-  }
-  return value;
-}
-
-/** Turns a stored user into what may be shown; nothing of its credentials is in it. */
-export function asUser(
-  stored: StoredUser & { _id: Types.ObjectId },
-  model: Pick<Model<unknown>, 'schema'>,
-): User {
-  const { _id, email, emailVerified, name = null, roles, status, createdAt } = stored;
-  const own = Object.fromEntries(
-    ownFields(model).map((field) => [field, frozen((stored as Record<string, unknown>)[field])]),
-  );
+export function asUser(stored: StoredUser & { _id: Types.ObjectId }, model: AnyModel): User {
+  const { _id, email, emailVerified = false, name = null, roles = [], status = 'active' } = stored;
+  const createdAt = stored.createdAt ?? _id.getTimestamp();
   const base = {
     id: String(_id),
     email,
@@ -56,5 +39,5 @@ export function asUser(
     status,
     createdAt,
   };
-  return Object.freeze({ ...own, ...base }) as User;
+  return Object.freeze({ ...ownFields(stored, model), ...base }) as User;
 }

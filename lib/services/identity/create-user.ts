@@ -6,9 +6,10 @@ import { opened } from '../../runtime/connection.js';
 import { isDuplicate } from '../../runtime/database.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
-import { asUser, type User, type UserFields } from './as-user.js';
+import { asUser } from './as-user.js';
 import { emailSchema } from './canonical-email.js';
 import { hashPassword } from './password.js';
+import type { User, UserFields } from './user.js';
 
 export interface NewUser {
   email: string;

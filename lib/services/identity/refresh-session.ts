@@ -4,6 +4,7 @@ import type { Origin } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
 import { type RefreshFamily, Sessions, type StoredSession } from '../../models/session.js';
 import { signAccessToken } from '../../runtime/access-tokens.js';
+import { changeFeed } from '../../runtime/change-feed.js';
 import { opened } from '../../runtime/connection.js';
 import { database } from '../../runtime/database.js';
 import type { Key } from '../../runtime/keyring.js';
@@ -51,6 +52,7 @@ export async function refreshSession(input: Refresh & SharedOptions): Promise<Si
   if (!claims) throw refuse('token_invalid');
   const successor = successorOf(given.refreshToken, claims.key);
   const current = await currentToken(connection, given, claims, successor);
+  changeFeed(connection).announce(`session:${claims.family}`); // its times have changed: others notice when they matter
   const { user, session } = await sessionOf(connection, {
     sessionId: claims.family,
     userId: current.userId,

@@ -13,6 +13,8 @@ export interface RevokeSessions extends Origin {
   readonly sessionId?: string | undefined;
   /** One that stays, such as the session that asks. */
   readonly except?: string | undefined;
+  /** The id of who asks, for the audit log. Default: the user. */
+  readonly actor?: string | undefined;
   readonly connection?: Connection | undefined;
 }
 
@@ -32,11 +34,16 @@ export async function revokeSessions({
   ...rest
 }: RevokeSessions): Promise<number> {
   const connection = opened(rest.connection);
-  const [user, one, kept] = [objectId(userId), objectId(sessionId), objectId(except)];
-  if (!user || (sessionId !== undefined && !one)) throw refuse('not_found');
-  const which: SessionChoice = one ? { _id: one, user } : { user, _id: { $ne: kept ?? user } };
+  const [user, one, kept] = [userId, sessionId, except].map((id) => objectId(id));
+  const malformed = (sessionId !== undefined && !one) || (except !== undefined && !kept);
+  if (!user || malformed) throw refuse('not_found');
+  const which: SessionChoice = one ? { _id: one, user } : { user, ...(kept && { _id: { $ne: kept } }) };
   return transaction(connection, async (session) => {
-    const count = await end(connection, session, which, { ...rest, action: 'session.revoked' });
+    const count = await end(connection, session, which, {
+      actor: userId,
+      ...rest,
+      action: 'session.revoked',
+    });
     if (one && count === 0) throw refuse('not_found');
     return count;
   });
@@ -47,15 +54,22 @@ export async function end(
   connection: Connection,
   session: ClientSession,
   which: SessionChoice,
-  { action, ip, userAgent, requestId }: Origin & { readonly action: string },
+  {
+    action,
+    actor,
+    ip,
+    userAgent,
+    requestId,
+  }: Origin & { readonly action: string; readonly actor?: string | undefined },
 ): Promise<number> {
   const ended = await Sessions(connection).end(which, session);
   const [first, ...others] = ended.map(({ _id }) => String(_id));
   if (!first) return 0;
   const [subject, ...subjects] = [first, ...others].map((id) => `session:${id}`) as [string, ...string[]];
   await changed(connection, session, subject, ...subjects);
-  const [actor, details] = [String(ended[0]?.user), { sessions: [first, ...others] }];
+  const details = { sessions: [first, ...others] };
   const target = { type: 'session', id: first };
-  await recordAudit({ connection, session, action, actor, target, details, ip, userAgent, requestId });
+  const by = actor ?? String(ended[0]?.user);
+  await recordAudit({ connection, session, action, actor: by, target, details, ip, userAgent, requestId });
   return ended.length;
 }

@@ -5,7 +5,8 @@ import { type StoredUser, Users } from '../../models/user.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
 import { objectId } from '../../runtime/ids.js';
 import { asSession, type Session } from './as-session.js';
-import { asUser, type User } from './as-user.js';
+import { asUser } from './as-user.js';
+import type { User } from './user.js';
 
 /** A session that counts now, with its user. Frozen: several requests share it. */
 export interface LiveSession {
@@ -36,8 +37,11 @@ export async function sessionOf(
   const load = () => read(connection, sessionId, userId);
   const subjects = [`session:${sessionId}`, `user:${userId}`];
   const sessions = live(connection);
-  const known = await (strict ? sessions.read(sessionId, load) : sessions.get(sessionId, subjects, load));
-  const found = known.session.isExpired ? await sessions.read(sessionId, load) : known; // refreshed elsewhere, perhaps
+  let found = await sessions.get(sessionId, subjects, load, strict);
+  if (found.session.isExpired) {
+    sessions.forget(sessionId); // refreshed by another process, perhaps: that is not announced
+    found = await sessions.get(sessionId, subjects, load, strict);
+  }
   if (found.session.isExpired || found.user.id !== userId) throw refuse('session_revoked');
   return found;
 }
@@ -58,9 +62,9 @@ async function read(connection: Connection, sessionId: string, userId: string): 
   ]);
   const user = found?.users[0];
   if (!found || !user || String(user._id) !== userId) throw refuse('session_revoked');
-  if (user.status !== 'active') throw refuse('user_inactive');
+  if (user.status === 'inactive') throw refuse('user_inactive');
   const ended =
-    found.revokedAt || found.expiresAt <= found.now || found.credentialEpoch !== user.credentialEpoch;
+    found.revokedAt || found.expiresAt <= found.now || found.credentialEpoch !== (user.credentialEpoch ?? 0);
   if (ended) throw refuse('session_revoked');
   return Object.freeze({
     user: asUser(user, users),

@@ -46,7 +46,7 @@ export async function signIn(input: Credentials & SharedOptions): Promise<Signed
   const connection = opened(given.connection);
   const user = await database(() => Users(connection).findOne({ email: given.email }).lean());
   const genuine = await verifyPassword(given.password, user?.password, given);
-  if (!user || !genuine || user.status !== 'active') throw refuse('credentials_invalid');
+  if (!user || !genuine || user.status === 'inactive') throw refuse('credentials_invalid');
   if (!user.emailVerified) throw refuse('email_unverified');
   if (user.password && isOutdated(user.password, given)) await upgrade(connection, user, given);
   return startSession({ ...given, connection, user, factors: ['password'] });

@@ -9,8 +9,9 @@ import type { Key } from '../../runtime/keyring.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
 import { asSession, type Session } from './as-session.js';
-import { asUser, type User } from './as-user.js';
+import { asUser } from './as-user.js';
 import { makeRefreshToken } from './refresh-token.js';
+import type { User } from './user.js';
 
 /** What every sign-in and refresh gives. */
 export interface SignedInSession {
@@ -48,16 +49,17 @@ export async function startSession(start: SessionStart): Promise<SignedInSession
     requestId,
   } = start;
   const signer = keyring[0] as Key;
+  const credentialEpoch = user.credentialEpoch ?? 0;
   const _id = new Types.ObjectId();
   const refresh = makeRefreshToken(String(_id), 0, randomBytes(32).toString('base64url'), signer);
   const stored = await transaction(connection, async (session) => {
-    const admitted = await Users(connection).admit(user._id, user.credentialEpoch, session);
+    const admitted = await Users(connection).admit(user._id, credentialEpoch, session);
     if (!admitted?.lastSignInAt) throw refuse('credentials_invalid');
     const now = admitted.lastSignInAt;
     const document = {
       _id,
       user: user._id,
-      credentialEpoch: user.credentialEpoch,
+      credentialEpoch,
       delivery,
       macKeyId: signer.kid,
       currentHash: refresh.hash,

@@ -1,7 +1,7 @@
 import type { Connection } from 'mongoose';
 import { Plans, type StoredPlan } from '../../models/plan.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
-import { type Feature, limitOf } from './features.js';
+import { type Feature, featureOf, limitOf } from './features.js';
 
 /** A version of a plan with its features as they are typed in code. */
 export type Plan = Omit<StoredPlan, 'features'> & { readonly features: Readonly<Record<string, Feature>> };
@@ -17,8 +17,8 @@ export interface Catalogue {
 const catalogues = freshCache<Catalogue>(1);
 
 /** Every stored plan, remembered until one changes: an application has a handful. */
-export function catalogue(connection: Connection): Catalogue | Promise<Catalogue> {
-  return catalogues(connection).get('plans', ['plans'], async () => {
+export function catalogue(connection: Connection, strict = false): Catalogue | Promise<Catalogue> {
+  const load = async (): Promise<Catalogue> => {
     const plans = (await Plans(connection).find().sort({ code: 1, version: 1 }).lean()) as unknown as Plan[];
     const current = [...new Map(plans.map((plan) => [plan.code, plan])).values()].filter(
       ({ active }) => active,
@@ -26,7 +26,8 @@ export function catalogue(connection: Connection): Catalogue | Promise<Catalogue
     const fallback = current.find((plan) => plan.default);
     const versions = new Map(plans.map((plan) => [`${plan.code} ${plan.version}`, plan]));
     return { current, fallback, version: (code, version) => versions.get(`${code} ${version}`) };
-  });
+  };
+  return catalogues(connection).get('plans', ['plans'], load, strict);
 }
 
 /** Whether a plan above `tier` that can be had allows more than `than` units of a feature. */
@@ -36,7 +37,7 @@ export async function offersMore(
 ): Promise<boolean> {
   const { current } = await catalogue(connection);
   return current.some((plan) => {
-    const feature = plan.features[code];
+    const feature = featureOf(plan, code);
     if (feature === undefined || plan.tier <= (tier ?? -1)) return false;
     return (limitOf(feature) ?? Number.POSITIVE_INFINITY) > than;
   });

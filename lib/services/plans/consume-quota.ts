@@ -7,7 +7,7 @@ import { database } from '../../runtime/database.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
 import { offersMore } from './catalogue.js';
 import { entitlementMissing, entitlementsOf } from './entitlements-of.js';
-import { isAllowance, limitOf } from './features.js';
+import { featureOf, isAllowance, limitOf } from './features.js';
 import { type QuotaState, quotaState, rateLimitHeaders } from './quota-state.js';
 
 export interface Consumption {
@@ -16,6 +16,8 @@ export interface Consumption {
   /** Units, a positive integer up to 2^53 − 1. Default 1. */
   readonly amount?: number | undefined;
   readonly connection?: Connection | undefined;
+  /** True reads the plan from the database instead of remembering it. Default false. */
+  readonly strict?: boolean | undefined;
 }
 
 /**
@@ -35,8 +37,8 @@ export async function consumeQuota({
 }: Consumption): Promise<QuotaState> {
   checkAmount(amount);
   const connection = opened(rest.connection);
-  const { plan, tier } = await entitlementsOf({ subject, connection });
-  const allowance = plan?.features[feature];
+  const { plan, tier } = await entitlementsOf({ subject, connection, strict: rest.strict });
+  const allowance = plan ? featureOf(plan, feature) : undefined;
   if (allowance === undefined) throw await entitlementMissing(connection, { tier, missing: feature });
   if (!isAllowance(allowance)) {
     throw refuse('internal', {
@@ -46,28 +48,41 @@ export async function consumeQuota({
   const limit = limitOf(allowance);
   const key = { s: subjectKey(subject), f: feature };
   const { granted, counter } = await take(connection, { key, amount, limit, per: allowance.per });
-  const state = quotaState(feature, limit, counter);
-  if (granted) return state;
-  throw exceeded(state, await offersMore(connection, { tier, feature, than: limit ?? 0 }));
+  const state = quotaState(feature, granted ? amount : 0, limit, counter);
+  if (!granted)
+    throw exceeded(state, amount, await offersMore(connection, { tier, feature, than: limit ?? 0 }));
+  refundable.set(state, amount);
+  return state;
 }
 
+/** What may still be given back of each consumption of this process. */
+const refundable = new WeakMap<QuotaState, number>();
+
 /**
- * Gives `amount` back to the period that it was taken from; nothing when that is over or holds less.
+ * Gives back what a consumption took, or `amount` units of it, to the period that they were taken from; nothing when that is
+ * over. What was given back is not given back again.
  *
- * @throws {TypeError} when the amount is not a positive integer up to 2^53 − 1
+ * @throws {TypeError} when `state` is not what `consumeQuota` answered in this process, or `amount` is no positive integer
  * @throws {TollgateError} `database_unavailable` (503)
+ * @example await refundQuota({ subject, state });
  */
-export async function refundQuota({ subject, state, amount = 1, ...rest }: Refund): Promise<void> {
+export async function refundQuota({ subject, state, amount = state.taken, ...rest }: Refund): Promise<void> {
   checkAmount(amount);
   const connection = opened(rest.connection);
+  const left = refundable.get(state);
+  if (left === undefined) throw new TypeError('state must be what consumeQuota() answered, the very object');
+  const given = Math.min(amount, left);
+  if (given === 0) return;
+  refundable.set(state, left - given);
   const key = { s: subjectKey(subject), f: state.feature };
-  await database(() => Usage(connection).giveBack(key, amount, state.startedAt));
+  await database(() => Usage(connection).giveBack(key, given, state.startedAt));
 }
 
 export interface Refund {
   readonly subject: Subject;
   /** What the consumption answered. */
   readonly state: QuotaState;
+  /** Default: all that was taken. */
   readonly amount?: number | undefined;
   readonly connection?: Connection | undefined;
 }
@@ -81,9 +96,9 @@ function checkAmount(amount: number): void {
     throw new TypeError(`amount must be a positive integer up to 2^53 - 1, not ${amount}`);
 }
 
-function exceeded(state: QuotaState, upgradeRequired: boolean) {
+function exceeded(state: QuotaState, amount: number, upgradeRequired: boolean) {
   const { feature, limit, used, remaining, resetsAt, secondsLeft } = state;
-  const retry = secondsLeft === null ? {} : { 'Retry-After': String(secondsLeft) }; // never: nothing resets it
-  const headers = { ...rateLimitHeaders(state), ...retry };
+  const helps = secondsLeft !== null && amount <= (limit ?? amount); // more than a period allows is never granted
+  const headers = { ...rateLimitHeaders(state), ...(helps && { 'Retry-After': String(secondsLeft) }) };
   return refuse('quota_exceeded', { feature, limit, used, remaining, resetsAt, upgradeRequired, headers });
 }

@@ -20,6 +20,8 @@ export interface Entitlements {
 export interface EntitlementsOf {
   readonly subject: Subject;
   readonly connection?: Connection | undefined;
+  /** True reads it from the database instead of remembering it. Default false. */
+  readonly strict?: boolean | undefined;
 }
 
 const known = freshCache<Entitlements>(50_000);
@@ -36,14 +38,16 @@ const nothing: Entitlements = Object.freeze({ plan: null, entitlements: null, ti
 export async function entitlementsOf({ subject, ...rest }: EntitlementsOf): Promise<Entitlements> {
   const connection = opened(rest.connection);
   const key = subjectKey(subject);
-  return known(connection).get(key, [key, 'plans'], async () => {
+  const load = async () => {
     const who = { 'subject.type': subject.type, 'subject.id': subject.id };
     const [subscription, plans] = await Promise.all([
       Subscriptions(connection).findOne(who, { plan: 1, planVersion: 1 }).lean(),
-      catalogue(connection),
+      catalogue(connection, rest.strict),
     ]);
-    return granted(planIn(plans, subscription));
-  });
+    const isNew = subscription && !plans.version(subscription.plan, subscription.planVersion); // not heard of yet
+    return granted(planIn(isNew ? await catalogue(connection, true) : plans, subscription));
+  };
+  return known(connection).get(key, [key, 'plans'], load, rest.strict);
 }
 
 /** The plan of a subscription in its own version, else the default plan. */

@@ -44,6 +44,10 @@ export const planSchema = Joi.object({
     .required(),
 });
 
+/** What a plan says of a feature; nothing is inherited. */
+export const featureOf = (plan: Pick<PlanDefinition, 'features'>, code: string): Feature | undefined =>
+  Object.hasOwn(plan.features, code) ? plan.features[code] : undefined;
+
 export const isAllowance = (feature: Feature | undefined): feature is Allowance =>
   typeof feature === 'object';
 

@@ -3,6 +3,8 @@ import { periodEnd, type StoredUsage } from '../../models/usage.js';
 /** Where a subject stands in a feature's current period. */
 export interface QuotaState {
   readonly feature: string;
+  /** Units that this consumption took; none when it was refused. */
+  readonly taken: number;
   /** Units a period; null: unlimited. */
   readonly limit: number | null;
   readonly used: number;
@@ -19,6 +21,7 @@ export interface QuotaState {
 /** What a counter says of an allowance of `limit` units a period. */
 export function quotaState(
   feature: string,
+  taken: number,
   limit: number | null,
   counter: Pick<StoredUsage, 'u' | 'from' | 'to' | 't'>,
 ): QuotaState {
@@ -26,7 +29,7 @@ export function quotaState(
   const resetsAt = periodEnd(counter);
   const remaining = limit === null ? null : Math.max(0, limit - used);
   const secondsLeft = resetsAt && Math.max(1, Math.ceil((resetsAt.getTime() - t.getTime()) / 1000));
-  return Object.freeze({ feature, limit, used, remaining, startedAt, resetsAt, secondsLeft });
+  return Object.freeze({ feature, taken, limit, used, remaining, startedAt, resetsAt, secondsLeft });
 }
 
 /** `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers); none where there is no limit. */

@@ -13,10 +13,15 @@ export interface SyncPlans {
   plans: Readonly<Record<string, PlanDefinition>>;
 }
 
-const own = { plans: Joi.object().pattern(codePattern, planSchema).required() };
+const oneDefault: Joi.CustomValidator = (plans: SyncPlans['plans'], helpers) =>
+  Object.values(plans).filter((plan) => plan.default).length > 1
+    ? helpers.message({ custom: 'must mark one plan as default at most' })
+    : plans;
+
+const own = { plans: Joi.object().pattern(codePattern, planSchema).required().custom(oneDefault) };
 
 /**
- * Stores plans. A plan that differs from its newest version becomes a new version: subscribers keep the one they have.
+ * Stores plans. The one that is marked as default takes the mark from whichever had it. A plan that differs from its newest version becomes a new version: subscribers keep the one they have.
  * Repeating it changes nothing, and several processes may do it at once.
  *
  * @throws {TypeError} when a definition is wrong, naming the path
@@ -30,6 +35,11 @@ export async function syncPlans(input: SyncPlans & SharedOptions): Promise<void>
     let stored = 0;
     for (const [code, plan] of Object.entries(given.plans))
       stored += await store(connection, session, code, plan);
+    const [fallback] = Object.entries(given.plans).find(([, plan]) => plan.default) ?? [];
+    if (fallback) {
+      const others = { default: true, code: { $ne: fallback } };
+      stored += (await Plans(connection).updateMany(others, { default: false }, { session })).modifiedCount;
+    }
     if (stored > 0) await changed(connection, session, 'plans');
   });
 }

@@ -5,6 +5,7 @@ import { refuse } from '../../errors.js';
 import { Memberships } from '../../models/membership.js';
 import { Organizations } from '../../models/organization.js';
 import { changed } from '../../models/revocation.js';
+import { Users } from '../../models/user.js';
 import { opened } from '../../runtime/connection.js';
 import { isDuplicate } from '../../runtime/database.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
@@ -31,7 +32,7 @@ const own = {
  * Creates an organization with its first owner.
  *
  * @throws {TypeError} when an argument is wrong
- * @throws {TollgateError} `conflict` (409) when the slug is taken, `database_unavailable` (503)
+ * @throws {TollgateError} `not_found` (404) when the owner does not exist, `conflict` (409) when the slug is taken, `database_unavailable` (503)
  * @example const { id } = await createOrganization({ name: 'Acme', slug: 'acme', owner: user.id });
  */
 export async function createOrganization(
@@ -41,6 +42,8 @@ export async function createOrganization(
   const connection = opened(given.connection);
   const user = new Types.ObjectId(owner);
   const id = await transaction(connection, async (session) => {
+    const exists = await Users(connection).exists({ _id: user }).session(session);
+    if (!exists) throw refuse('not_found', { detail: 'There is no user with the id of the owner' });
     const created = await Organizations(connection).insertOne(
       { name, slug, owners: 1, members: 1 },
       { session },

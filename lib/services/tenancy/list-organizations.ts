@@ -1,6 +1,6 @@
-import type { Connection, Types } from 'mongoose';
-import { Memberships, type StoredMembership } from '../../models/membership.js';
-import type { StoredOrganization } from '../../models/organization.js';
+import type { Connection } from 'mongoose';
+import { Memberships } from '../../models/membership.js';
+import { Organizations } from '../../models/organization.js';
 import { Subscriptions } from '../../models/subscription.js';
 import { database } from '../../runtime/database.js';
 import { objectId } from '../../runtime/ids.js';
@@ -8,12 +8,6 @@ import { type Page, type PageQuery, pageOf } from '../../runtime/page.js';
 import { catalogue } from '../plans/catalogue.js';
 import { planIn } from '../plans/entitlements-of.js';
 import type { Organization } from './as-organization.js';
-import { withOrganization } from './membership-of.js';
-
-type Joined = StoredMembership & {
-  _id: Types.ObjectId;
-  organization: StoredOrganization & { _id: Types.ObjectId };
-};
 
 export interface ListOrganizations extends PageQuery {
   readonly userId: string;
@@ -28,27 +22,33 @@ export async function listOrganizations({
   after,
 }: ListOrganizations): Promise<Page<Organization>> {
   const mine = { user: objectId(userId), ...(after && { organization: { $gt: after } }) };
-  const joined = await database(() =>
-    Memberships(connection).aggregate<Joined>([
-      { $match: mine },
-      { $sort: { organization: 1 } },
-      { $limit: limit + 1 },
-      ...withOrganization(connection),
-    ]),
+  const rows = await database(() =>
+    Memberships(connection)
+      .find(mine, { organization: 1, role: 1 })
+      .sort({ organization: 1 })
+      .limit(limit + 1)
+      .lean(),
   );
-  const plans = await plansOf(
-    connection,
-    joined.map(({ organization }) => String(organization._id)),
-  );
-  return pageOf(
-    joined,
+  const page = pageOf(
+    rows,
     limit,
-    ({ organization }) => organization._id,
-    ({ organization: { _id, name, slug }, role }) => {
-      const id = String(_id);
-      return { id, name, slug, role, plan: plans.get(id) ?? null };
-    },
+    ({ organization }) => organization,
+    (row) => row,
   );
+  const ids = page.items.map(({ organization }) => organization);
+  const found = await database(() =>
+    Organizations(connection)
+      .find({ _id: { $in: ids } }, { name: 1, slug: 1 })
+      .lean(),
+  );
+  const byId = new Map(found.map((organization) => [String(organization._id), organization]));
+  const plans = await plansOf(connection, [...byId.keys()]);
+  const items = page.items.flatMap(({ organization, role }) => {
+    const id = String(organization);
+    const shown = byId.get(id);
+    return shown ? { id, name: shown.name, slug: shown.slug, role, plan: plans.get(id) ?? null } : [];
+  });
+  return { items, nextCursor: page.nextCursor };
 }
 
 /** The code of each organization's plan, in two commands at most. */

@@ -28,46 +28,45 @@ const onlyOnes = freshCache<{ readonly ids: readonly string[] }>(50_000);
  */
 export function membershipOf(
   connection: Connection,
-  userId: string,
-  organizationId: string,
+  { userId, organizationId, strict }: { userId: string; organizationId: string; strict: boolean },
 ): Belonging | Promise<Belonging> {
   const subjects = [`user:${userId}`, `organization:${organizationId}`];
-  return memberships(connection).get(`${userId} ${organizationId}`, subjects, async () => {
+  const load = async () => {
     const [user, organization] = [objectId(userId), objectId(organizationId)];
     if (!user || !organization) throw refuse('not_found');
     const [found] = await Memberships(connection).aggregate<Joined>([
       { $match: { user, organization } },
-      ...withOrganization(connection),
+      {
+        $lookup: {
+          from: Organizations(connection).collection.name,
+          localField: 'organization',
+          foreignField: '_id',
+          as: 'organization',
+        },
+      },
+      { $unwind: '$organization' },
     ]);
     if (!found) throw refuse('not_found');
     return asBelonging(found);
-  });
+  };
+  return memberships(connection).get(`${userId} ${organizationId}`, subjects, load, strict);
 }
 
 /** The ids of a user's organizations, two at most: enough to tell whether there is just one. */
-export async function organizationsOf(connection: Connection, userId: string): Promise<readonly string[]> {
-  const { ids } = await onlyOnes(connection).get(userId, [`user:${userId}`], async () => {
+export async function organizationsOf(
+  connection: Connection,
+  { userId, strict }: { userId: string; strict: boolean },
+): Promise<readonly string[]> {
+  const load = async () => {
     const user = objectId(userId);
     const found = user
       ? await Memberships(connection).find({ user }, { organization: 1, _id: 0 }).limit(2).lean()
       : [];
     return { ids: Object.freeze(found.map(({ organization }) => String(organization))) };
-  });
+  };
+  const { ids } = await onlyOnes(connection).get(userId, [`user:${userId}`], load, strict);
   return ids;
 }
-
-/** The stages that put the organization in the place of its id; a membership without one disappears. */
-export const withOrganization = (connection: Connection) => [
-  {
-    $lookup: {
-      from: Organizations(connection).collection.name,
-      localField: 'organization',
-      foreignField: '_id',
-      as: 'organization',
-    },
-  },
-  { $unwind: '$organization' },
-];
 
 function asBelonging({ organization, role, teams, currentTeam }: Joined): Belonging {
   const { _id, name, slug } = organization;

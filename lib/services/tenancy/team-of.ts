@@ -12,13 +12,17 @@ const teams = freshCache<Team>(50_000);
  *
  * @throws {TollgateError} `not_found` (404), also when the team is another organization's; `database_unavailable` (503)
  */
-export function teamOf(connection: Connection, organizationId: string, teamId: string): Team | Promise<Team> {
+export function teamOf(
+  connection: Connection,
+  { organizationId, teamId, strict }: { organizationId: string; teamId: string; strict: boolean },
+): Team | Promise<Team> {
   const subjects = [`organization:${organizationId}`, `team:${teamId}`];
-  return teams(connection).get(`${organizationId} ${teamId}`, subjects, async () => {
+  const load = async () => {
     const [_id, organization] = [objectId(teamId), objectId(organizationId)];
     const found =
       _id && organization && (await Teams(connection).findOne({ _id, organization }, { name: 1 }).lean());
     if (!found) throw refuse('not_found');
     return Object.freeze({ id: String(found._id), name: found.name });
-  });
+  };
+  return teams(connection).get(`${organizationId} ${teamId}`, subjects, load, strict);
 }
