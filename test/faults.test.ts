@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { Connection } from 'mongoose';
 import { demoApp } from '../examples/demo/app.js';
 import { organizationId, seed } from '../examples/demo/seed.js';
-import { ready } from '../lib/index.js';
+import { consumeQuota, ready, signOut, Usage } from '../lib/index.js';
 import { type MongoServer, startMongo } from './support/mongodb.js';
 import { startProxy, type TcpProxy } from './support/proxy.js';
 import {
@@ -10,10 +10,13 @@ import {
   type Client,
   clientsOf,
   connect,
+  countBy,
   emptyWorld,
+  inspector,
   mongoUri,
   secret,
   serve,
+  times,
   until,
 } from './support/world.js';
 
@@ -41,7 +44,8 @@ async function warmClient(connection: Connection) {
   const { body } = await signIn('ada@example.com').expect(200);
   const client = withHeaders({ Authorization: `Bearer ${body.accessToken}`, 'X-Organization-Id': acme });
   await client.get('/api/me').expect(200);
-  return { client, acme };
+  const session = await client.post('/auth/check').expect(200);
+  return { client, acme, connection, sessionId: session.body.session.id as string };
 }
 
 /** The same on a connection that goes through a proxy. */
@@ -113,5 +117,54 @@ describe('while MongoDB does not answer', () => {
     await until(async () => (await client.get('/api/me')).status === 200);
     const { body } = await client.post('/api/images').expect(201);
     expect(body.remaining, acme).to.be.within(97, 98); // 1 or 2 besides: the one without an answer may have counted
+  });
+
+  it('every one of many requests for one counter is refused within the bound, and those not sent are not counted', async () => {
+    const { proxy, connection, acme } = await behindProxy(target());
+    const subject = { type: 'organization', id: acme } as const;
+    const consume = () => consumeQuota({ connection, subject, feature: 'images' });
+    await consume();
+    proxy.silence();
+    const took = async () => {
+      const began = performance.now();
+      const error = await consume().catch((thrown) => thrown);
+      return { error, ms: performance.now() - began };
+    };
+
+    const refused = await Promise.all(times(1500, took));
+
+    expect(Math.max(...refused.map(({ ms }) => ms))).to.be.below(bound);
+    const codes = countBy(
+      refused.map(({ error: { code } }) => ({ code })),
+      'code',
+    );
+    expect(codes).to.have.all.keys('database_unavailable', 'overloaded');
+    await proxy.restore();
+    await until(() =>
+      consume().then(
+        () => true,
+        () => false,
+      ),
+    );
+    const { u } = await Usage(inspector()).findOne({ '_id.f': 'images' }).orFail().lean();
+    expect(u).to.be.within(2, 2 + (codes.database_unavailable ?? 0));
+  });
+
+  it('a session that was ended meanwhile never comes back when the network does', async () => {
+    const { client, proxy, sessionId } = await behindProxy(target());
+    await until(async () => (await client.get('/api/hello')).status === 200);
+    proxy.silence();
+    await until(async () => (await client.get('/api/me')).status === 503);
+    await signOut({ sessionId, connection: inspector() });
+
+    await proxy.restore();
+
+    const seen = new Set<string>();
+    for (let good = 0; good < 200; ) {
+      const { status, body } = await client.get('/api/hello');
+      if (status === 200) seen.add(body.hello);
+      if (status === 200) good += 1;
+    }
+    expect([...seen]).to.deep.equal(['stranger']);
   });
 });

@@ -219,6 +219,11 @@ describe('quota()', () => {
         code: 'entitlement_missing',
         status: 403,
       });
+      for (const inherited of ['__proto__', 'constructor', 'toString']) {
+        expect(await consume(inherited).catch((error) => error), inherited).to.include({
+          code: 'entitlement_missing',
+        });
+      }
       expect(await consume('reports').catch((error) => error)).to.include({ code: 'internal', status: 500 });
     });
 
@@ -314,15 +319,58 @@ describe('quota()', () => {
       });
     }
 
-    it('never reach into another period, and never below nothing', async () => {
+    it('never reach into another period', async () => {
       const { shared } = await world();
       const state = await consumeQuota({ ...shared, subject, feature: 'images', amount: 3 });
-      await refundQuota({ ...shared, subject, state, amount: 4 });
+      await Usage(inspector()).updateOne({ '_id.s': 'organization:acme' }, { from: new Date(0) });
+      await refundQuota({ ...shared, subject, state });
       expect(await used('organization:acme', 'images')).to.equal(3);
-      await refundQuota({ ...shared, subject, state: { ...state, startedAt: new Date(0) }, amount: 3 });
-      expect(await used('organization:acme', 'images')).to.equal(3);
-      await refundQuota({ ...shared, subject, state, amount: 3 });
-      expect(await used('organization:acme', 'images')).to.equal(0);
+    });
+
+    it('give back what a consumption took once, in parts or whole, and never what another took', async () => {
+      const { shared } = await world();
+      const state = await consumeQuota({ ...shared, subject, feature: 'images', amount: 3 });
+      await consumeQuota({ ...shared, subject, feature: 'images', amount: 4 });
+      await refundQuota({ ...shared, subject, state, amount: 1 });
+      await Promise.all(times(10, () => refundQuota({ ...shared, subject, state, amount: 9 })));
+      expect(await used('organization:acme', 'images')).to.equal(4);
+      const copy = await refundQuota({ ...shared, subject, state: { ...state } }).catch((error) => error);
+      expect(copy).to.be.instanceOf(TypeError);
+    });
+
+    it('follow the status that is answered, whatever the error claims', async () => {
+      const { shared, signIn } = await world();
+      const { body } = await signIn('bob@example.com');
+      const app = await metered(shared, {}, () => {
+        throw Object.assign(new Error('from another service'), { status: 404 });
+      });
+      await app
+        .withHeaders({ Authorization: `Bearer ${body.accessToken}` })
+        .post('/')
+        .expect(500);
+      expect(await used(`user:${body.user.id}`, 'images')).to.equal(0);
+    });
+
+    it('undo an earlier quota of the route when a later one is used up', async () => {
+      const { shared, signIn } = await world();
+      const { body } = await signIn('bob@example.com');
+      const router = new Router();
+      const handler = endpoint(
+        authenticate(shared),
+        quota('images'),
+        quota('searches', { amount: 1001 }),
+        () => {},
+      );
+      router.post('/', handler);
+      const app = new Koa();
+      app.use(problems()).use(router.routes());
+      const { withHeaders } = clientsOf(await serve(app));
+      const refusal = await withHeaders({ Authorization: `Bearer ${body.accessToken}` })
+        .post('/')
+        .expect(429);
+      expect(refusal.body.feature).to.equal('searches');
+      expect(refusal.headers).not.to.have.property('retry-after'); // no period ever has room for 1001
+      expect(await used(`user:${body.user.id}`, 'images')).to.equal(0);
     });
   });
 

@@ -254,6 +254,14 @@ describe('keys', () => {
     expect(refused({ keys: [p384.privateKey], algorithm: 'ES256' })).to.throw(TypeError, /option keys/);
   });
 
+  it('are read as PEM wherever that begins, so that no public key passes for a secret', () => {
+    expect(refused({ keys: [`\n${rsa.publicKey}`] })).to.throw(
+      TypeError,
+      /option keys.*needs one of type secret/,
+    );
+    expect(refused({ keys: [`\n${rsa.publicKey}`], algorithm: 'RS256' })).not.to.throw();
+  });
+
   it('must be able to sign where tokens are made', () => {
     const make = () => authRouter({ keys: [rsa.publicKey, rsa.privateKey], algorithm: 'RS256' });
     expect(make).to.throw(TypeError, /^authRouter\(\): option keys.*private/);

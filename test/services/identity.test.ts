@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import Koa from 'koa';
 import { type Connection, Schema } from 'mongoose';
 import request from 'supertest';
+import { demoApp } from '../../examples/demo/app.js';
 import {
   authenticate,
   createUser,
@@ -14,7 +15,7 @@ import {
   Users,
   userSchema,
 } from '../../lib/index.js';
-import { connect, emptyWorld, inspector, serve, times } from '../support/world.js';
+import { clientsOf, connect, emptyWorld, inspector, serve, times, world } from '../support/world.js';
 
 declare module 'koa-tollgate' {
   interface UserFields {
@@ -187,6 +188,48 @@ describe("the application's own fields", () => {
 
     expect(await errorOf(createUser({ ...shared, email, fields }))).to.match(/fields must not have "email"/);
     expect(await stored()).to.deep.equal([]);
+  });
+});
+
+describe('users that an older application has left', () => {
+  it('sign in without the fields that our schema has defaults for', async () => {
+    const { signIn, withHeaders } = await world();
+    const missing = { roles: 1, status: 1, credentialEpoch: 1, createdAt: 1, name: 1 } as const;
+    await inspector().collection('users').updateOne({ email: 'bob@example.com' }, { $unset: missing });
+    const { body } = await signIn('bob@example.com').expect(200);
+    expect(body.user).to.include({ status: 'active', name: null }).and.deep.include({ roles: [] });
+    await withHeaders({ Authorization: `Bearer ${body.accessToken}` })
+      .get('/api/me')
+      .expect(200);
+  });
+});
+
+describe('fields that the application does not select by default', () => {
+  it('are never part of a user, however deep they are', async () => {
+    const { shared } = await emptyWorld();
+    const connection = await connect(undefined, { autoIndex: false });
+    const ssn = { type: String, select: false };
+    connection.model('User', userSchema.clone().add({ profile: { nick: String, ssn }, secret: ssn }));
+    const options = { ...shared, connection };
+    const fields = { profile: { nick: 'A', ssn: '1' }, secret: '2' } as never;
+    const created = await createUser({
+      ...options,
+      email: 'ada@example.com',
+      password: 'lovelace-1815',
+      emailVerified: true,
+      fields,
+    });
+    const { anyone, withHeaders } = clientsOf(await serve(demoApp(options)));
+    const { body } = await anyone()
+      .post('/auth/sign-in', { email: 'ada@example.com', password: 'lovelace-1815' })
+      .expect(200);
+    const check = await withHeaders({ Authorization: `Bearer ${body.accessToken}` })
+      .post('/auth/check')
+      .expect(200);
+    for (const user of [created, body.user, check.body.user]) {
+      expect(user.profile).to.deep.equal({ nick: 'A' });
+      expect(user).not.to.have.property('secret');
+    }
   });
 });
 

@@ -225,6 +225,20 @@ describe('a refresh token', () => {
     expect(connection.readyState).to.equal(1);
   });
 
+  it('moves the times of the session that a request sees', async () => {
+    const { client, first, withHeaders, accessToken } = await signedIn();
+    const check = async () =>
+      (
+        await withHeaders({ Authorization: `Bearer ${accessToken}` })
+          .post('/auth/check')
+          .expect(200)
+      ).body;
+    const before = await check();
+    await refresh(client, first).expect(200);
+    const after = await check();
+    expect(Date.parse(after.session.lastUsedAt)).to.be.above(Date.parse(before.session.lastUsedAt));
+  });
+
   it('costs one write and one read', async () => {
     const { first } = await signedIn();
     const connection = await connect(undefined, { monitorCommands: true });

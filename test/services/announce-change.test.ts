@@ -1,0 +1,52 @@
+import { expect } from 'chai';
+import { demoApp } from '../../examples/demo/app.js';
+import { announceChange, Memberships, Teams, Users } from '../../lib/index.js';
+import { clientsOf, connect, serve, until, world } from '../support/world.js';
+
+describe('what an application writes to the collections itself', () => {
+  it('counts on the next request when it is announced, and soon in other processes', async () => {
+    const { connection, shared, signIn } = await world();
+    const { body } = await signIn('ada@example.com');
+    const headers = { Authorization: `Bearer ${body.accessToken}` };
+    const here = clientsOf(await serve(demoApp(shared))).withHeaders(headers);
+    const elsewhere = { ...shared, connection: await connect() };
+    const there = clientsOf(await serve(demoApp(elsewhere))).withHeaders(headers);
+    const [subject] = [{ type: 'user', id: body.user.id as string }] as const;
+    await here.get('/api/admin').expect(403);
+    await there.get('/api/admin').expect(403);
+
+    await connection.transaction(async (session) => {
+      await Users(connection).updateOne(
+        { email: 'ada@example.com' },
+        { $push: { roles: 'admin' } },
+        { session },
+      );
+      await announceChange({ connection, session, subjects: [subject] });
+    });
+    await until(async () => (await there.get('/api/admin')).status === 200);
+    await announceChange({ connection, subjects: [subject] });
+    await here.get('/api/admin').expect(200);
+
+    await Users(connection).updateOne({ email: 'ada@example.com' }, { status: 'inactive' });
+    await announceChange({ connection, subjects: [subject] });
+    expect((await here.get('/api/me').expect(403)).body.code).to.equal('user_inactive');
+    await until(async () => (await there.get('/api/me')).status === 403);
+  });
+
+  it('counts at once for strict guards, announced or not', async () => {
+    const { connection, as, globex } = await world({ strict: true });
+    const ada = await as('ada@example.com', { 'X-Organization-Id': globex });
+    await ada.get('/api/me').expect(200);
+    await Memberships(connection).deleteOne({ organization: globex, role: 'member' });
+    await ada.get('/api/me').expect(404);
+  });
+
+  it('leaves a member without a team when the current one was deleted', async () => {
+    const { connection, as, acme } = await world();
+    const red = await Teams(connection).findOneAndDelete({ organization: acme, name: 'red' }).orFail().lean();
+    await Memberships(connection).updateOne({ organization: acme, role: 'owner' }, { currentTeam: red._id });
+    const ada = await as('ada@example.com', { 'X-Organization-Id': acme });
+    expect((await ada.get('/api/me').expect(200)).body.team).to.equal(null);
+    await ada.get('/api/me').set('X-Team-Id', String(red._id)).expect(404);
+  });
+});
