@@ -5,12 +5,12 @@ import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
-import { type HealthCheck, optionsFromEnv, ready } from 'koa-tollgate';
+import { type HealthCheck, optionsFromEnv, ready, type SharedOptions, Users } from 'koa-tollgate';
 import mongoose, { type Connection } from 'mongoose';
 import { startMongo } from '../test/support/mongodb.js';
 import { demoApp } from './demo/app.js';
 import { curlLines } from './demo/curl-lines.js';
-import { seed } from './demo/seed.js';
+import { people, seed } from './demo/seed.js';
 
 const { env } = process;
 const folder = env.DATA_FOLDER ?? fileURLToPath(new URL('../.data', import.meta.url));
@@ -33,12 +33,27 @@ async function start(): Promise<void> {
   };
   const shared = { ...optionsFromEnv(settings, ['TOLLGATE_', '']), connection };
   await ready(connection);
-  if (!production) await seed(shared);
+  if (!production) await seedOwn(shared);
   const server = demoApp(shared, redisCheck()).listen(port);
   await once(server, 'listening');
   undo.push(() => close(server));
   console.log(`koa-tollgate demo: ${origin}\n`);
   if (!production) console.log(await curlLines(origin, connection));
+}
+
+/** Its people have passwords that everybody knows, so they never come among those of somebody else. */
+async function seedOwn(shared: SharedOptions & { connection: Connection }): Promise<void> {
+  const { connection } = shared;
+  const strangers = await Users(connection).exists({
+    email: { $gte: '', $nin: people.map(({ email }) => email) },
+  });
+  const seededBefore = await Users(connection).exists({ email: 'admin@example.com' });
+  if (strangers && !seededBefore) {
+    throw new Error(
+      `The database ${connection.name} has users already; name another in MONGODB_DB for the demo and its people`,
+    );
+  }
+  await seed(shared);
 }
 
 function portOf(text: string): number {
@@ -53,15 +68,18 @@ async function mongodbUri(fresh: boolean): Promise<string> {
     throw new Error('--fresh forgets the embedded database only; drop the one at MONGODB_URI yourself');
   if (given) return given;
   if (production) throw new Error('Set MONGODB_URI: the embedded database is for development');
-  if (fresh) await rm(folder, { recursive: true, force: true });
+  if (fresh)
+    await Promise.all(
+      ['mongodb', 'secret'].map((name) => rm(join(folder, name), { recursive: true, force: true })),
+    );
   const mongo = await startMongo({ dataPath: join(folder, 'mongodb') });
   undo.push(() => mongo.stop());
   return mongo.uri;
 }
 
 async function connect(uri: string): Promise<Connection> {
-  const dbName = env.TOLLGATE_MONGODB_DB ?? env.MONGODB_DB;
-  const options = { serverSelectionTimeoutMS: 5_000, ...(dbName && { dbName }) };
+  const dbName = env.TOLLGATE_MONGODB_DB ?? env.MONGODB_DB ?? 'koa_tollgate_demo';
+  const options = { serverSelectionTimeoutMS: 5_000, dbName };
   const connection = await mongoose
     .createConnection(uri, options)
     .asPromise()

@@ -13,6 +13,7 @@ await syncPlans({
 const ada = await createUser({
   email: 'ada@example.com',
   password: 'lovelace-1815',
+  name: 'Ada',
   roles: ['user', 'designer'],
   emailVerified: true,
 });

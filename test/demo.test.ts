@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { atEnd, clientsOf, freePort } from './support/world.js';
+import { findMongod } from './support/mongodb.js';
+import { atEnd, clientsOf, dbName, emptyWorld, freePort, inspector, mongoUri } from './support/world.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -89,6 +90,44 @@ describe('the demo application', () => {
     expect(said).to.equal(
       `Port ${port} is taken: stop the program that has it, or choose another: PORT=${port + 1} npm start`,
     );
+    expect(exitCode).to.equal(1);
+  });
+
+  it('forgets its own data only, and comes to no database that has users of somebody else', async () => {
+    const DATA_FOLDER = await ownFolder();
+    await writeFile(join(DATA_FOLDER, 'thesis.txt'), 'keep');
+    const port = String(await freePort());
+    const fresh = await start({ DATA_FOLDER, PORT: port }, '--fresh');
+    expect(await fresh.interrupt()).to.equal(0);
+    expect(await readFile(join(DATA_FOLDER, 'thesis.txt'), 'utf8')).to.equal('keep');
+
+    await emptyWorld();
+    await inspector().collection('users').insertOne({ email: 'eve@example.com' });
+    const { said, exitCode } = await start({
+      DATA_FOLDER,
+      PORT: port,
+      MONGODB_URI: mongoUri(),
+      MONGODB_DB: dbName,
+    });
+    expect(said).to.match(/^The database tollgate_test_\d+ has users already; name another in MONGODB_DB/);
+    expect(exitCode).to.equal(1);
+    expect(await inspector().collection('users').countDocuments()).to.equal(1);
+  });
+
+  it('says in one sentence what to do about a MongoDB that is no replica set', async () => {
+    const { binary } = await findMongod();
+    const [dbpath, port] = [await ownFolder(), String(await freePort())];
+    const mongod = spawn(
+      binary,
+      ['--dbpath', dbpath, '--port', port, '--bind_ip', '127.0.0.1', '--nounixsocket'],
+      { stdio: 'ignore' },
+    );
+    atEnd(async () => {
+      mongod.kill('SIGKILL');
+      await once(mongod, 'exit');
+    });
+    const { said, exitCode } = await start({ MONGODB_URI: `mongodb://127.0.0.1:${port}/`, PORT: port });
+    expect(said).to.match(/^MongoDB must run as a replica set: start mongod with --replSet/);
     expect(exitCode).to.equal(1);
   });
 

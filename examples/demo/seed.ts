@@ -37,7 +37,7 @@ const plans = {
   },
 } as const;
 
-const people = [
+export const people = [
   { email: 'admin@example.com', password: 'adminpass123', name: 'Admin', roles: ['admin'] },
   { email: 'ada@example.com', password: 'lovelace-1815', name: 'Ada', roles: ['user', 'designer'] },
   { email: 'bob@example.com', password: 'builder-1999', name: 'Bob', roles: ['user'] },

@@ -52,6 +52,7 @@ export function authenticate(options: AuthenticateOptions & { optional: true }):
 export function authenticate(
   options: AuthenticateOptions & { optional?: false | undefined },
 ): Guard<{}, SignedIn>;
+export function authenticate(options: AuthenticateOptions): Guard<{}, MaybeSignedIn>;
 export function authenticate(options: AuthenticateOptions): Middleware {
   const own = { ...verifyingKeys(), optional: Joi.boolean().default(false) };
   const read = readOptions<{ optional: boolean }>('authenticate', options, own);

@@ -41,8 +41,14 @@ export async function entitle(
 
 /** Validates what a guard was made with. */
 export function readEntitlement(name: string, codes: readonly string[], options: EntitlementOptions) {
-  if (codes.length === 0 || !codes.every((code) => typeof code === 'string' && code)) {
-    throw new TypeError(`${name}(): name the entitlement by its code, a text such as 'reports'`);
+  if (
+    !Array.isArray(codes) ||
+    codes.length === 0 ||
+    !codes.every((code) => typeof code === 'string' && code)
+  ) {
+    throw new TypeError(
+      `${name}(): name entitlements by their codes: 'reports' where it takes one, ['reports', 'export'] where it takes several`,
+    );
   }
   return readOptions<{ subject: SubjectChoice | undefined }>(name, options, { subject: subjectChoice });
 }

@@ -58,7 +58,7 @@ export function quota<Feature extends string>(
   feature: Feature,
   options: QuotaOptions = {},
 ): Guard<SignedIn, WithQuota<Feature>> {
-  if (!codePattern.test(feature)) {
+  if (typeof feature !== 'string' || !codePattern.test(feature)) {
     throw new TypeError(
       "quota(): name the feature by its code, lower-case letters, digits and hyphens: quota('images')",
     );

@@ -12,6 +12,10 @@ export type Values<F extends Fields> = { [K in keyof F]: F[K] extends Joi.AnySch
 
 /** Compiles required and optional fields into one schema that knows no others; a default makes up for a required one. */
 export function fieldsSchema(required: Fields, optional: Fields): Joi.ObjectSchema {
+  for (const [name, schema] of Object.entries({ ...required, ...optional })) {
+    if (!Joi.isSchema(schema))
+      throw new TypeError(`body() and query(): the field ${name} must be a Joi schema, such as Joi.string()`);
+  }
   const needed = Object.entries(required as Record<string, Joi.Schema>).map(([name, schema]) => {
     const { flags } = schema.describe() as { flags?: { default?: unknown } };
     return [name, flags?.default === undefined ? schema.required() : schema];

@@ -27,13 +27,13 @@ interface Result {
 
 /**
  * `GET /health`, `/health/live` and `/health/ready`: `{ status: 'healthy' | 'degraded' | 'unhealthy', checks }`, 503 only
- * where a critical check fails. Live says that the process answers; ready, that MongoDB does and the unique indexes exist.
+ * where a critical check fails. The check `mongodb` is built in. Live says that the process answers; ready, that MongoDB does and the unique indexes exist.
  *
  * @example app.use(healthRouter({ connection }).routes());
  */
 export function healthRouter(options: HealthOptions = {}): Router {
   const one = Joi.object({ check: Joi.function().required(), critical: Joi.boolean() });
-  const own = { checks: Joi.object().pattern(Joi.string(), one).default({}) };
+  const own = { checks: Joi.object().pattern(Joi.string().invalid('mongodb'), one).default({}) };
   const { checks, connection: given } = readOptions<{ checks: Record<string, HealthCheck> }>(
     'healthRouter',
     options,
@@ -63,7 +63,7 @@ const mongodb = (connection: Connection): HealthCheck => ({
 
 async function answer(ctx: ParameterizedContext, checks: Record<string, HealthCheck>): Promise<void> {
   const results = await Promise.all(
-    Object.entries(checks).map(async ([name, check]) => [name, await run(check)] as const),
+    Object.entries(checks).map(async ([name, check]) => [name, await run(ctx, name, check)] as const),
   );
   const failed = results.filter(([, { status }]) => status === 'unhealthy');
   const critical = failed.some(([, result]) => result.critical);
@@ -74,7 +74,11 @@ async function answer(ctx: ParameterizedContext, checks: Record<string, HealthCh
   ctx.body = { status, checks: Object.fromEntries(results) };
 }
 
-async function run({ check, critical = false }: HealthCheck): Promise<Result> {
+async function run(
+  ctx: ParameterizedContext,
+  name: string,
+  { check, critical = false }: HealthCheck,
+): Promise<Result> {
   const began = performance.now();
   const latency = () => Math.round(performance.now() - began);
   try {
@@ -83,7 +87,8 @@ async function run({ check, critical = false }: HealthCheck): Promise<Result> {
       () => new Error('no answer in time'),
     );
     return { status: 'healthy', critical, latencyMs: latency() };
-  } catch {
+  } catch (cause) {
+    ctx.app.emit('error', new Error(`The health check ${name} has failed`, { cause }), ctx); // the answer does not say why
     return { status: 'unhealthy', critical, latencyMs: latency() };
   }
 }

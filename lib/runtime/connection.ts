@@ -26,6 +26,9 @@ export function connectionOf(ctx: ParameterizedContext, given?: Connection): Con
 
 /** The connection itself, unless nobody ever opened it: then a request would wait for ever, so this says so. */
 export function opened(connection: Connection = mongoose.connection): Connection {
+  if (!(connection instanceof mongoose.Connection)) {
+    throw new TypeError('The connection must be a Mongoose connection, such as mongoose.connection');
+  }
   if (!connection.getClient()) {
     throw refuse('internal', {
       detail: 'The Mongoose connection was never opened; call mongoose.connect(uri), or pass { connection }',

@@ -187,7 +187,7 @@ function describe(
     path.length === 0 ? 'the options' : nameOf(String(option)) + rest.map((step) => `[${step}]`).join('');
   if (type === 'object.unknown') return `${name} is unknown; remove it or mend its spelling`;
   if (type === 'any.required') return `${name} ${message}`;
-  return `${name} ${message}, not ${typeName(context?.value)}`;
+  return `${name} ${message} (got ${typeName(context?.value)})`;
 }
 
 function typeName(value: unknown): string {

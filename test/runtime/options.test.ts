@@ -81,8 +81,8 @@ describe('options', () => {
         .to.throw(TypeError)
         .with.property('message')
         .that.matches(new RegExp(`^${name}\\(\\): `))
-        .and.matches(/option accessTtl must be a number, not a string/)
-        .and.matches(/option cookies\.secure must be .*boolean.*, not a number/)
+        .and.matches(/option accessTtl must be a number \(got a string\)/)
+        .and.matches(/option cookies\.secure must be .*boolean.* \(got a number\)/)
         .and.matches(/option isuer is unknown; remove it or mend its spelling/);
     });
   }
@@ -151,7 +151,7 @@ describe('options', () => {
     ['peppers', secret, 'a string'],
   ] as const)
     it(`name ${option} and ${type} for ${JSON.stringify(value)}`, () => {
-      const start = `authenticate\\(\\): option ${option} .+, not ${type.replace(/[()]/g, '\\$&')}$`;
+      const start = `authenticate\\(\\): option ${option} .+ \\(got ${type.replace(/[()]/g, '\\$&')}\\)$`;
       expect(() => authenticate(wrong({ keys: [secret], [option]: value }))).to.throw(
         TypeError,
         new RegExp(start),
@@ -169,7 +169,7 @@ describe('options', () => {
       expect(make)
         .to.throw(TypeError, `option ${place} `)
         .with.property('message')
-        .that.matches(/not a string$/);
+        .that.matches(/\(got a string\)$/);
     });
 
   it("name what is wrong with a factory's own", () => {
@@ -276,7 +276,7 @@ describe('keys', () => {
     ] as const) {
       const make = refused(wrong({ keys: [key] }));
       expect(make).to.throw(TypeError, /option keys ?\[0\] .*(secret|32 bytes)/);
-      expect(make).to.throw(TypeError).with.property('message').that.includes(`, not ${type}`);
+      expect(make).to.throw(TypeError).with.property('message').that.includes(`(got ${type})`);
     }
   });
 

@@ -6,7 +6,10 @@ type AnyModel = Pick<Model<unknown>, 'schema'>;
 
 /** The application's own fields, without the paths that its schema does not select by default. */
 function ownFields(stored: object, { schema }: AnyModel): Record<string, unknown> {
-  const added = Object.keys(schema.paths).filter((path) => !(path in userSchema.paths));
+  const keptByMongoose = [schema.get('versionKey'), schema.get('discriminatorKey')];
+  const added = Object.keys(schema.paths).filter(
+    (path) => !(path in userSchema.paths) && !keptByMongoose.includes(path),
+  );
   const hidden = new Set(added.filter((path) => schema.paths[path]?.options.select === false));
   const fields = new Set(added.map((path) => path.split('.')[0] as string));
   const own = Object.entries(stored).filter(([field]) => fields.has(field) && !hidden.has(field));

@@ -24,8 +24,11 @@ const own = {
   slug: Joi.string()
     .pattern(/^[a-z0-9]+(-[a-z0-9]+)*$/)
     .max(64)
-    .required(),
-  owner: Joi.string().hex().length(24).required(),
+    .required()
+    .messages({
+      'string.pattern.base': 'must be lower-case letters and digits, with single hyphens between them',
+    }),
+  owner: Joi.string().hex().length(24).required().messages({ '*': "must be a user's id" }),
 };
 
 /**
