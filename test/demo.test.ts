@@ -7,7 +7,17 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { findMongod } from './support/mongodb.js';
-import { atEnd, clientsOf, dbName, emptyWorld, freePort, inspector, mongoUri } from './support/world.js';
+import { startRedis } from './support/redis.js';
+import {
+  atEnd,
+  clientsOf,
+  dbName,
+  emptyWorld,
+  freePort,
+  inspector,
+  mongoUri,
+  until,
+} from './support/world.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -79,6 +89,21 @@ describe('the demo application', () => {
     const again = await anyone().post('/auth/sign-in', ada).expect(200);
     expect(again.body.user.id).not.to.equal(body.user.id);
     expect(await third.interrupt()).to.equal(0);
+  });
+
+  it('watches Redis where one is configured, and goes on without it', async function () {
+    const redis = await startRedis();
+    if (!redis) return this.skip();
+    const port = await freePort();
+    await start({ DATA_FOLDER: await ownFolder(), PORT: String(port), REDIS_URL: redis.url });
+    const { anyone } = clientsOf(`http://localhost:${port}`);
+    const health = async () => (await anyone().get('/health').expect(200)).body;
+    await until(async () => (await health()).checks.redis.status === 'healthy');
+
+    await redis.kill();
+
+    await until(async () => (await health()).status === 'degraded');
+    await anyone().post('/auth/sign-in', ada).expect(200);
   });
 
   it('says in one sentence what to do about a taken port', async () => {
