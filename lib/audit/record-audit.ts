@@ -1,3 +1,4 @@
+import Joi from 'joi';
 import type { ClientSession, Connection, Types } from 'mongoose';
 import { AuditEntries } from '../models/audit-entry.js';
 import { database } from '../runtime/database.js';
@@ -8,6 +9,9 @@ export interface Origin {
   readonly userAgent?: string | undefined;
   readonly requestId?: string | undefined;
 }
+
+/** The same for services that validate what they are given. */
+export const originFields = { ip: Joi.string(), userAgent: Joi.string(), requestId: Joi.string() };
 
 export interface AuditRecord extends Origin {
   /** Subject and past participle, such as `user.signed-in`. */

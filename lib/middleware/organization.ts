@@ -1,5 +1,5 @@
 import Joi from 'joi';
-import type { Middleware, ParameterizedContext } from 'koa';
+import type { Middleware } from 'koa';
 import type { Connection } from 'mongoose';
 import { refuse } from '../errors.js';
 import { connectionOf } from '../runtime/connection.js';
@@ -9,6 +9,7 @@ import type { Membership, Organization } from '../services/tenancy/as-organizati
 import { membershipOf, organizationsOf } from '../services/tenancy/membership-of.js';
 import { type SignedIn, signedIn } from './authenticate.js';
 import type { Guard } from './guard.js';
+import { namedIn } from './named-in.js';
 
 /** What `organization()` adds to `ctx.state`. */
 export interface InOrganization {
@@ -48,7 +49,8 @@ export function organization(options: OrganizationOptions = {}): Middleware {
   return async function organization(ctx, next) {
     const { id: userId } = signedIn(ctx);
     const connection = connectionOf(ctx, read.connection);
-    const organizationId = named(ctx) ?? (await onlyOne(connection, userId, read.strict));
+    const named = namedIn(ctx, 'organizationId', 'X-Organization-Id');
+    const organizationId = named ?? (await onlyOne(connection, userId, read.strict));
     if (organizationId === undefined && !read.optional) {
       throw refuse('organization_required', { detail: 'Name one in the header X-Organization-Id' });
     }
@@ -62,11 +64,6 @@ export function organization(options: OrganizationOptions = {}): Middleware {
 }
 
 const nowhere: MaybeInOrganization = Object.freeze({ organization: null, membership: null });
-
-function named(ctx: ParameterizedContext): string | undefined {
-  const inPath = (ctx.params as Record<string, string> | undefined)?.organizationId;
-  return (inPath ?? (ctx.get('X-Organization-Id') || undefined))?.toLowerCase();
-}
 
 async function onlyOne(connection: Connection, userId: string, strict: boolean): Promise<string | undefined> {
   const [first, second] = await organizationsOf(connection, { userId, strict });

@@ -7,8 +7,8 @@ export interface WithQuery<Query> {
 
 /**
  * Lets a request through when its query string has all `required` parameters (those with a default may be left out), and
- * beside them only `optional` ones, each by its Joi schema; one that is given twice is an array. Texts are converted to numbers and the like;
- * the result is in `ctx.state.query`.
+ * beside them only `optional` ones, each by its Joi schema; one that is given twice is an array. Texts are converted to
+ * numbers and the like; the result is in `ctx.state.query`.
  *
  * Refuses with 400 `validation_failed` (extra `errors: [{ path, message }]`).
  *

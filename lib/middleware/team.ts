@@ -5,6 +5,7 @@ import type { Team } from '../services/tenancy/as-organization.js';
 import { teamOf } from '../services/tenancy/team-of.js';
 import { signedIn } from './authenticate.js';
 import type { Guard } from './guard.js';
+import { namedIn } from './named-in.js';
 import type { MaybeInOrganization } from './organization.js';
 
 /** What `team()` adds to `ctx.state`: null when the request is about no team. */
@@ -37,8 +38,8 @@ export function team(options: SharedOptions = {}): Guard<MaybeInOrganization, In
       const organizationId = organization.id;
       return teamOf(connectionOf(ctx, read.connection), { organizationId, teamId, strict: read.strict });
     };
-    const named = (ctx.params as Record<string, string> | undefined)?.teamId ?? ctx.get('X-Team-Id');
-    state.team = named ? await get(named.toLowerCase()) : await currentTeam(membership?.currentTeamId, get);
+    const named = namedIn(ctx, 'teamId', 'X-Team-Id');
+    state.team = named ? await get(named) : await currentTeam(membership?.currentTeamId, get);
     await next();
   };
 }

@@ -24,6 +24,9 @@ export type SessionChoice =
   | { readonly user: Types.ObjectId; readonly credentialEpoch: { $lte: number } }
   | { readonly user: Types.ObjectId; readonly _id?: { $ne: Types.ObjectId } };
 
+/** The filter of sessions that have neither been ended nor expired, by the database's clock. */
+export const liveSession = { revokedAt: null, $expr: { $gt: ['$expiresAt', '$$NOW'] } };
+
 /** One document for each sign-in: the family of the refresh tokens that descend from it. */
 export const sessionSchema = new Schema(
   {
@@ -82,7 +85,7 @@ export const sessionSchema = new Schema(
 
       /** Ends the live sessions that `which` selects; gives them. */
       async end(which: SessionChoice, session: ClientSession) {
-        const live = { ...which, revokedAt: null, $expr: { $gt: ['$expiresAt', '$$NOW'] } };
+        const live = { ...which, ...liveSession };
         const ended = await this.find(live, { user: 1, credentialEpoch: 1 }, { session }).lean();
         const ids = { _id: { $in: ended.map(({ _id }) => _id) }, revokedAt: null };
         if (ended.length > 0) await this.updateMany(ids, { $currentDate: { revokedAt: true } }, { session });

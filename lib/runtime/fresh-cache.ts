@@ -45,8 +45,8 @@ export class FreshCache<V extends object> {
   }
 
   /**
-   * A read that is under way may have begun before a change that the
-   * caller must see, so whoever comes meanwhile shares the next one: one read of a key at a time, however many ask.
+   * A read that is under way may have begun before a change that the caller must see, so whoever comes meanwhile shares the
+   * next one: one read of a key at a time, however many ask.
    */
   #read(key: string, load: () => PromiseLike<V>): Promise<V> {
     const running = this.#running.get(key);

@@ -1,5 +1,5 @@
 import type { Connection } from 'mongoose';
-import { Sessions } from '../../models/session.js';
+import { liveSession, Sessions } from '../../models/session.js';
 import { opened } from '../../runtime/connection.js';
 import { database } from '../../runtime/database.js';
 import { objectId } from '../../runtime/ids.js';
@@ -14,8 +14,7 @@ export interface ListSessions extends PageQuery {
 /** The sessions in which a user is signed in, the oldest first. */
 export async function listSessions({ userId, limit, after, ...rest }: ListSessions): Promise<Page<Session>> {
   const connection = opened(rest.connection);
-  const live = { user: objectId(userId), revokedAt: null, $expr: { $gt: ['$expiresAt', '$$NOW'] } };
-  const filter = after ? { ...live, _id: { $gt: after } } : live;
+  const filter = { user: objectId(userId), ...liveSession, ...(after && { _id: { $gt: after } }) };
   const rows = await database(() =>
     Sessions(connection)
       .find(filter)

@@ -1,6 +1,6 @@
 import Joi from 'joi';
 import { type Connection, Types } from 'mongoose';
-import type { Origin } from '../../audit/record-audit.js';
+import { type Origin, originFields } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
 import { type RefreshFamily, Sessions, type StoredSession } from '../../models/session.js';
 import { signAccessToken } from '../../runtime/access-tokens.js';
@@ -29,9 +29,7 @@ export interface Refresh extends Origin {
 const own = {
   refreshToken: Joi.string().required(),
   delivery: Joi.valid('cookie', 'body').required(),
-  ip: Joi.string(),
-  userAgent: Joi.string(),
-  requestId: Joi.string(),
+  ...originFields,
 };
 
 /**

@@ -1,6 +1,6 @@
 import Joi from 'joi';
 import type { Connection } from 'mongoose';
-import type { Origin } from '../../audit/record-audit.js';
+import { type Origin, originFields } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
 import { Users } from '../../models/user.js';
 import { opened } from '../../runtime/connection.js';
@@ -26,9 +26,7 @@ const own = {
   email: emailSchema.required(),
   password: Joi.string().max(256).required(),
   delivery: Joi.valid('cookie', 'body'),
-  ip: Joi.string(),
-  userAgent: Joi.string(),
-  requestId: Joi.string(),
+  ...originFields,
 };
 
 /**

@@ -1,6 +1,6 @@
 import type { Connection } from 'mongoose';
 import type { Origin } from '../../audit/record-audit.js';
-import { Sessions } from '../../models/session.js';
+import { liveSession, Sessions } from '../../models/session.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
 import { transaction } from '../../runtime/transaction.js';
@@ -25,7 +25,7 @@ export async function signOut({ sessionId, everywhere = false, ...rest }: SignOu
   const id = objectId(sessionId);
   if (!id) return;
   await transaction(connection, async (session) => {
-    const here = { _id: id, revokedAt: null, $expr: { $gt: ['$expiresAt', '$$NOW'] } };
+    const here = { _id: id, ...liveSession };
     const found = everywhere ? await Sessions(connection).findOne(here, null, { session }).lean() : null;
     const which = found
       ? { user: found.user, credentialEpoch: { $lte: found.credentialEpoch } }
