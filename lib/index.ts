@@ -5,6 +5,7 @@ export {
   authenticate,
   type MaybeSignedIn,
   type SignedIn,
+  type SignedInBySession,
 } from './middleware/authenticate.js';
 export { body, type WithBody } from './middleware/body.js';
 export { endpoint } from './middleware/endpoint.js';
@@ -23,12 +24,15 @@ export { type Identified, requestId } from './middleware/request-id.js';
 export { requireAllEntitlements } from './middleware/require-all-entitlements.js';
 export { requireAnyEntitlement } from './middleware/require-any-entitlement.js';
 export { requireEntitlement } from './middleware/require-entitlement.js';
+export { requireRecentSignIn } from './middleware/require-recent-sign-in.js';
 export { requireRole } from './middleware/require-role.js';
 export { requireSameOrigin } from './middleware/require-same-origin.js';
+export { requireVerifiedEmail } from './middleware/require-verified-email.js';
 export type { SubjectChoice } from './middleware/subject-of.js';
 export { type InTeam, team } from './middleware/team.js';
 export { AuditEntries, auditEntrySchema } from './models/audit-entry.js';
 export { Memberships, membershipSchema } from './models/membership.js';
+export { OneTimeTokens, oneTimeTokenSchema } from './models/one-time-token.js';
 export { Organizations, organizationSchema } from './models/organization.js';
 export { Plans, planSchema } from './models/plan.js';
 export { Roles, roleSchema } from './models/role.js';
@@ -45,14 +49,8 @@ export type { SharedOptions } from './runtime/options.js';
 export { optionsFromEnv } from './runtime/options-from-env.js';
 export type { Subject } from './runtime/subject.js';
 export { type AnnounceChange, announceChange } from './services/announce-change.js';
-export type { Session } from './services/identity/as-session.js';
 export { createUser, type NewUser } from './services/identity/create-user.js';
-export { type ListSessions, listSessions } from './services/identity/list-sessions.js';
-export { type Refresh, refreshSession } from './services/identity/refresh-session.js';
-export { type RevokeSessions, revokeSessions } from './services/identity/revoke-sessions.js';
 export { type Credentials, signIn } from './services/identity/sign-in.js';
-export { type SignOut, signOut } from './services/identity/sign-out.js';
-export type { SignedInSession } from './services/identity/start-session.js';
 export * from './services/identity/user.js'; // all of it, or an application could not merge into UserFields
 export { type AssignPlan, assignPlan } from './services/plans/assign-plan.js';
 export {
@@ -66,5 +64,11 @@ export type { Allowance, Feature, PlanDefinition } from './services/plans/featur
 export type { QuotaState } from './services/plans/quota-state.js';
 export { type SyncPlans, syncPlans } from './services/plans/sync-plans.js';
 export { ready } from './services/ready.js';
+export type { Session } from './services/sessions/as-session.js';
+export { type ListSessions, listSessions } from './services/sessions/list-sessions.js';
+export { type Refresh, refreshSession } from './services/sessions/refresh-session.js';
+export { type RevokeSessions, revokeSessions } from './services/sessions/revoke-sessions.js';
+export { type SignOut, signOut } from './services/sessions/sign-out.js';
+export type { SignedInSession } from './services/sessions/start-session.js';
 export type { Membership, Organization, Team } from './services/tenancy/as-organization.js';
 export { createOrganization, type NewOrganization } from './services/tenancy/create-organization.js';

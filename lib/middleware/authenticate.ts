@@ -11,19 +11,29 @@ import {
   type SharedOptions,
   verifyingKeys,
 } from '../runtime/options.js';
-import type { Session } from '../services/identity/as-session.js';
-import { type LiveSession, sessionOf } from '../services/identity/session-of.js';
 import type { User } from '../services/identity/user.js';
+import type { Session } from '../services/sessions/as-session.js';
+import { type LiveSession, sessionOf } from '../services/sessions/session-of.js';
 import type { Guard } from './guard.js';
 import { refuseOtherOrigins } from './require-same-origin.js';
+
+/** The kinds of credential that a request may carry. */
+export const credentialKinds = ['session', 'apiKey', 'stytch'] as const;
+export type CredentialKind = (typeof credentialKinds)[number];
 
 /** What `authenticate()` adds to `ctx.state`. */
 export interface SignedIn {
   readonly user: User;
-  readonly session: Session;
-  readonly credential: 'session';
+  /** Null where the credential is an API key. */
+  readonly session: Session | null;
+  readonly credential: CredentialKind;
   /** How the user proved who they are, such as `['password']`. */
   readonly factors: readonly string[];
+}
+
+/** What `authenticate({ accept: ['session'] })` adds. */
+export interface SignedInBySession extends SignedIn {
+  readonly session: Session;
 }
 
 /** What `authenticate({ optional: true })` adds: everything is null when nobody is signed in. */
@@ -32,6 +42,8 @@ export type MaybeSignedIn = SignedIn | { readonly [K in keyof SignedIn]: null };
 export interface AuthenticateOptions extends SharedOptions {
   /** True lets a request without a valid credential through, with a null user. Default false. */
   optional?: boolean | undefined;
+  /** The kinds of credential that are taken. Default `['session', 'apiKey']`. */
+  accept?: readonly CredentialKind[] | undefined;
 }
 
 const nobody: MaybeSignedIn = Object.freeze({ user: null, session: null, credential: null, factors: null });
@@ -50,11 +62,21 @@ const nobody: MaybeSignedIn = Object.freeze({ user: null, session: null, credent
  */
 export function authenticate(options: AuthenticateOptions & { optional: true }): Guard<{}, MaybeSignedIn>;
 export function authenticate(
+  options: AuthenticateOptions & { accept: readonly ['session']; optional?: false | undefined },
+): Guard<{}, SignedInBySession>;
+export function authenticate(
   options: AuthenticateOptions & { optional?: false | undefined },
 ): Guard<{}, SignedIn>;
 export function authenticate(options: AuthenticateOptions): Guard<{}, MaybeSignedIn>;
 export function authenticate(options: AuthenticateOptions): Middleware {
-  const own = { ...verifyingKeys(), optional: Joi.boolean().default(false) };
+  const own = {
+    ...verifyingKeys(),
+    optional: Joi.boolean().default(false),
+    accept: Joi.array()
+      .items(Joi.valid(...credentialKinds))
+      .min(1)
+      .default(['session', 'apiKey']),
+  };
   const read = readOptions<{ optional: boolean }>('authenticate', options, own);
   const verify = accessTokenVerifier(read);
 

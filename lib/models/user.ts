@@ -11,6 +11,45 @@ const passwordSchema = new Schema(
   { _id: false },
 );
 
+/** An account elsewhere by which the user signs in: what names it is the issuer and the subject there, never the e-mail. */
+const identitySchema = new Schema(
+  {
+    provider: { type: String, required: true }, // our name of it, such as google
+    issuer: { type: String, required: true },
+    subject: { type: String, required: true },
+    email: { type: String, default: null }, // as the provider said it, to be shown
+    linkedAt: { type: Date, required: true },
+  },
+  { _id: false },
+);
+
+/** A WebAuthn credential, of which only the public half is known. */
+const passkeySchema = new Schema(
+  {
+    id: { type: String, required: true }, // base64url, as browsers send it
+    publicKey: { type: String, required: true }, // COSE, base64url
+    counter: { type: Number, required: true },
+    transports: { type: [String], default: [] },
+    backedUp: { type: Boolean, default: false },
+    name: { type: String, default: null },
+    createdAt: { type: Date, required: true },
+    lastUsedAt: { type: Date, default: null },
+  },
+  { _id: false },
+);
+
+/** A TOTP secret (RFC 6238), encrypted under a signing key, and the hashes of the recovery codes that go with it. */
+const totpSchema = new Schema(
+  {
+    keyId: { type: String, required: true },
+    secret: { type: String, required: true },
+    confirmedAt: { type: Date, default: null }, // null: shown, but not proved yet
+    lastStep: { type: Number, default: 0 }, // a code of this step or an earlier one has been used
+    recoveryCodes: { type: [String], default: [] },
+  },
+  { _id: false },
+);
+
 export const userSchema = new Schema(
   {
     email: { type: String, required: true }, // canonical form, see services/identity/canonical-email.ts
@@ -19,6 +58,9 @@ export const userSchema = new Schema(
     roles: { type: [String], default: () => ['user'] },
     status: { type: String, enum: ['active', 'inactive'], default: 'active' },
     password: { type: passwordSchema, default: null },
+    identities: { type: [identitySchema], default: undefined },
+    passkeys: { type: [passkeySchema], default: undefined },
+    totp: { type: totpSchema, default: null },
     credentialEpoch: { type: Number, default: 0 }, // grows with every change of a credential
     lastSignInAt: Date,
     createdAt: Date,
@@ -54,7 +96,12 @@ export const userSchema = new Schema(
 
 userSchema.set('timestamps', true);
 userSchema.index({ email: 1 }, { unique: true });
+userSchema.index({ 'identities.issuer': 1, 'identities.subject': 1 }, { unique: true, sparse: true });
+userSchema.index({ 'passkeys.id': 1 }, { unique: true, sparse: true });
 tollgateSchema(userSchema);
+
+/** The paths by which a user signs in: nothing but a sign-in reads them. */
+export const credentialPaths = ['password', 'identities', 'passkeys', 'totp'] as const;
 
 /** A user as stored. What a client sees is `User`, in services/identity/as-user.ts. */
 export type StoredUser = InferSchemaType<typeof userSchema>;

@@ -1,29 +1,8 @@
 import Router from '@koa/router';
-import Joi from 'joi';
-import type { Next, ParameterizedContext } from 'koa';
-import { refuse } from '../errors.js';
-import { authenticate } from '../middleware/authenticate.js';
-import { body } from '../middleware/body.js';
-import { endpoint } from '../middleware/endpoint.js';
-import { query } from '../middleware/query.js';
 import { requireSameOrigin } from '../middleware/require-same-origin.js';
-import { accessTokenVerifier } from '../runtime/access-tokens.js';
-import { connectionOf } from '../runtime/connection.js';
-import { clearCookie, readCookie, setCookie } from '../runtime/cookies.js';
-import { type ReadSharedOptions, readOptions, type SharedOptions, signingKeys } from '../runtime/options.js';
-import { pageQuery } from '../runtime/page.js';
-import type { Session } from '../services/identity/as-session.js';
-import { emailSchema } from '../services/identity/canonical-email.js';
-import { listSessions } from '../services/identity/list-sessions.js';
-import { refreshSession } from '../services/identity/refresh-session.js';
-import { readRefreshToken } from '../services/identity/refresh-token.js';
-import { revokeSessions } from '../services/identity/revoke-sessions.js';
-import { signIn } from '../services/identity/sign-in.js';
-import { signOut } from '../services/identity/sign-out.js';
-import type { SignedInSession } from '../services/identity/start-session.js';
-import { done, originOf } from './answers.js';
-
-const delivery = { tokenDelivery: Joi.valid('cookie', 'body') as Joi.AnySchema<'cookie' | 'body'> };
+import { readOptions, type SharedOptions, signingKeys } from '../runtime/options.js';
+import { passwordRoutes } from './auth/password-routes.js';
+import { sessionRoutes } from './auth/session-routes.js';
 
 /**
  * Sign-in, refresh, sign-out and the list of one's sessions, under `/auth`.
@@ -32,124 +11,8 @@ const delivery = { tokenDelivery: Joi.valid('cookie', 'body') as Joi.AnySchema<'
  */
 export function authRouter(options: SharedOptions): Router {
   const shared = readOptions('authRouter', options, signingKeys());
-  const verify = accessTokenVerifier(shared);
   const router = new Router({ prefix: '/auth' });
   router.use(requireSameOrigin(shared));
-
-  router.post(
-    '/sign-in',
-    body({ email: emailSchema, password: Joi.string().max(256) }, delivery),
-    async function signInByPassword(ctx) {
-      const { email, password, tokenDelivery } = ctx.request.body;
-      const connection = connectionOf(ctx, shared.connection);
-      const input = { ...shared, ...originOf(ctx), connection, email, password, delivery: tokenDelivery };
-      answerSignedIn(ctx, await signIn(input), tokenDelivery, shared);
-    },
-  );
-
-  router.post(
-    '/refresh',
-    body({}, { refreshToken: Joi.string().max(512), ...delivery }),
-    async function refresh(ctx) {
-      const { refreshToken: inBody } = ctx.request.body;
-      const refreshToken = inBody ?? readCookie(ctx, 'refresh_token', shared.cookies);
-      if (!refreshToken) throw refuse('token_missing');
-      const connection = connectionOf(ctx, shared.connection);
-      const by = inBody === undefined ? 'cookie' : 'body';
-      const input = { ...shared, ...originOf(ctx), connection, refreshToken, delivery: by } as const;
-      answerSignedIn(ctx, await refreshSession(input), by, shared);
-    },
-  );
-
-  router.post(
-    '/sign-out',
-    clearCookies,
-    body({}, { everywhere: Joi.valid(true) as Joi.AnySchema<true> }),
-    async function out(ctx) {
-      const { everywhere } = ctx.request.body;
-      const connection = connectionOf(ctx, shared.connection);
-      for (const sessionId of sessionIdsOf(ctx))
-        await signOut({ ...originOf(ctx), sessionId, everywhere, connection });
-      done(ctx);
-    },
-  );
-
-  router.post(
-    '/check',
-    endpoint(body({}), authenticate(shared), async function check(ctx) {
-      const { user, session } = ctx.state;
-      ctx.body = { authenticated: true, user, session: { ...session, current: true } };
-    }),
-  );
-
-  router.get(
-    '/sessions',
-    endpoint(query(...pageQuery), authenticate(shared), async function listOwn(ctx) {
-      const { limit, cursor: after } = ctx.state.query;
-      const { id: userId } = ctx.state.user;
-      const { items, nextCursor } = await listSessions({
-        userId,
-        connection: connectionOf(ctx),
-        limit,
-        after,
-      });
-      const current = (session: Session) => ({ ...session, current: session.id === ctx.state.session.id });
-      ctx.body = { items: items.map(current), nextCursor };
-    }),
-  );
-
-  router.delete(
-    '/sessions',
-    endpoint(query({}), authenticate(shared), async function revokeOthers(ctx) {
-      const { user, session } = ctx.state;
-      const connection = connectionOf(ctx);
-      await revokeSessions({ ...originOf(ctx), userId: user.id, except: session.id, connection });
-      done(ctx);
-    }),
-  );
-
-  router.delete(
-    '/sessions/:id',
-    endpoint(query({}), authenticate(shared), async function revokeOne(ctx) {
-      const { id: userId } = ctx.state.user;
-      const sessionId = ctx.params.id as string;
-      await revokeSessions({ ...originOf(ctx), userId, sessionId, connection: connectionOf(ctx) });
-      done(ctx);
-    }),
-  );
-
-  /** Comes first: whatever else is wrong with the request, the browser forgets its tokens. */
-  async function clearCookies(ctx: ParameterizedContext, next: Next) {
-    for (const cookie of ['access_token', 'refresh_token'] as const) clearCookie(ctx, cookie, shared.cookies);
-    await next();
-  }
-
-  /** The sessions that a request's tokens belong to, expired access tokens aside: the refresh cookie still tells. */
-  function sessionIdsOf(ctx: ParameterizedContext): Set<string> {
-    const bearer = /^bearer (.+)$/i.exec(ctx.get('Authorization'))?.[1];
-    const access = [readCookie(ctx, 'access_token', shared.cookies), bearer];
-    const refresh = readCookie(ctx, 'refresh_token', shared.cookies);
-    const ids = access.map((token) => token && verify(token)?.sid);
-    ids.push(refresh && readRefreshToken(refresh, shared.keyring)?.family);
-    return new Set(ids.flatMap((id) => id || []));
-  }
-
+  for (const add of [sessionRoutes, passwordRoutes]) add(router, shared);
   return router;
-}
-
-/** `{ user, accessToken, expiresIn }` with both cookies; for a client without cookies the refresh token in their stead. */
-function answerSignedIn(
-  ctx: ParameterizedContext,
-  { user, accessToken, expiresIn, refreshToken }: SignedInSession,
-  tokenDelivery: 'cookie' | 'body' | undefined,
-  { cookies, refreshTtl }: ReadSharedOptions,
-): void {
-  ctx.set('Cache-Control', 'no-store');
-  if (tokenDelivery === 'body') {
-    ctx.body = { user, accessToken, expiresIn, refreshToken };
-    return;
-  }
-  setCookie(ctx, 'access_token', accessToken, expiresIn, cookies);
-  setCookie(ctx, 'refresh_token', refreshToken, refreshTtl, cookies);
-  ctx.body = { user, accessToken, expiresIn };
 }

@@ -19,6 +19,9 @@ const settings: readonly (readonly [variable: string, option: string, read: (val
   ['ACCESS_TTL', 'accessTtl', number],
   ['REFRESH_TTL', 'refreshTtl', number],
   ['REFRESH_GRACE', 'refreshGrace', number],
+  ['CREDENTIAL_RATE', 'credentialRate', text],
+  ['TRUSTED_PROXIES', 'trustedProxies', number],
+  ['AFTER_AUTH_URL', 'afterAuthUrl', text],
 ];
 
 /**

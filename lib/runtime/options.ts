@@ -44,6 +44,17 @@ export interface SharedOptions {
   allowedOrigins?: readonly string[] | undefined;
   /** Default `{ secure: true, sameSite: 'lax' }`. */
   cookies?: { secure?: boolean | undefined; sameSite?: CookieOptions['sameSite'] | undefined } | undefined;
+  /**
+   * Wrong guesses of a credential that are allowed, by an address and for an account: `5/minute` (the default), or `off`, which
+   * production refuses.
+   */
+  credentialRate?: string | undefined;
+  /** How many proxies of ours stand before the application: so many entries of `X-Forwarded-For` are believed. Default 0. */
+  trustedProxies?: number | undefined;
+  /** Whether an e-mail address must be proved before its user may sign in. Default true. */
+  emailVerification?: boolean | undefined;
+  /** Where a browser goes after it has signed in elsewhere, when the request named no place. Default `/`. */
+  afterAuthUrl?: string | undefined;
   /** True reads the session on every request instead of trusting the change feed. Default false. */
   strict?: boolean | undefined;
 }
@@ -63,6 +74,10 @@ export interface ReadSharedOptions extends SharedOptions {
   readonly allowedOrigins: readonly string[];
   readonly cookies: CookieOptions;
   readonly strict: boolean;
+  readonly credentialRate: string;
+  readonly trustedProxies: number;
+  readonly emailVerification: boolean;
+  readonly afterAuthUrl: string;
 }
 
 type Schemas = Record<string, Joi.Schema>;
@@ -95,6 +110,31 @@ const secureCookies: Joi.CustomValidator = (secure: boolean, helpers) => {
   return helpers.message({ custom: 'must be true in production: cookies need TLS' });
 };
 
+/** Wrong guesses in a span of time. */
+export interface Rate {
+  readonly points: number;
+  readonly seconds: number;
+}
+
+/** Reads `5/minute`; null for `off`, undefined for any other text. */
+export function rateOf(text: string): Rate | null | undefined {
+  if (text === 'off') return null;
+  const [, points, unit] = /^([1-9]\d{0,6})\/(second|minute|hour|day)$/.exec(text) ?? [];
+  const seconds = { second: 1, minute: 60, hour: 3_600, day: 86_400 }[unit as 'minute'];
+  return points === undefined ? undefined : { points: Number(points), seconds };
+}
+
+const rate: Joi.CustomValidator = (text: string, helpers) => {
+  const read = rateOf(text);
+  if (read === undefined)
+    return helpers.message({
+      custom: 'must be a rate such as 5/minute (per second, minute, hour or day), or off',
+    });
+  if (read) return text;
+  if (process.env.NODE_ENV !== 'production') return text;
+  return helpers.message({ custom: 'must not be off in production: passwords could be guessed without end' });
+};
+
 const seconds = Joi.number().integer().min(1);
 
 /** The schemas of the shared options; `optionsFromEnv` uses the same. */
@@ -117,6 +157,10 @@ export const sharedSchemas = (): Schemas => ({
     sameSite: Joi.valid('lax', 'strict', 'none').default('lax'),
   }).default({ secure: true, sameSite: 'lax' }),
   strict: Joi.boolean().default(false),
+  credentialRate: Joi.string().custom(rate).default('5/minute'),
+  trustedProxies: Joi.number().integer().min(0).max(10).default(0),
+  emailVerification: Joi.boolean().default(true),
+  afterAuthUrl: Joi.string().default('/'),
 });
 
 /** Marks what was validated; a spread carries it along, so that keys are not read again for every request. */

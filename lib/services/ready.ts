@@ -1,6 +1,7 @@
 import type { Connection, Model } from 'mongoose';
 import { AuditEntries } from '../models/audit-entry.js';
 import { Memberships } from '../models/membership.js';
+import { OneTimeTokens } from '../models/one-time-token.js';
 import { Organizations } from '../models/organization.js';
 import { Plans } from '../models/plan.js';
 import { Revocations } from '../models/revocation.js';
@@ -12,7 +13,7 @@ import { Usage } from '../models/usage.js';
 import { Users } from '../models/user.js';
 import { opened } from '../runtime/connection.js';
 
-const accessors = [AuditEntries, Memberships, Organizations, Plans, Revocations, Roles, Sessions, Subscriptions, Teams, Usage, Users]; // biome-ignore format: a list
+const accessors = [AuditEntries, Memberships, OneTimeTokens, Organizations, Plans, Revocations, Roles, Sessions, Subscriptions, Teams, Usage, Users]; // biome-ignore format: a list
 
 const complete = new WeakSet<Connection>();
 
@@ -62,17 +63,18 @@ async function missingIn(model: Model<unknown>): Promise<string[]> {
     if (error.code === 26) return []; // no such collection yet
     throw error;
   });
-  const unique = new Set(present.filter(isWhole).map((index) => JSON.stringify(index.key)));
+  const unique = present.filter((index) => index.unique).map((index) => reachOf(index.key, index));
   const wanted = model.schema.indexes().filter(([, options]) => options.unique);
   return wanted
-    .map(([key]) => JSON.stringify(key))
-    .filter((key) => !unique.has(key))
-    .map((key) => `${model.collection.name} ${key}`);
+    .filter(([key, options]) => !unique.includes(reachOf(key, options)))
+    .map(([key]) => `${model.collection.name} ${JSON.stringify(key)}`);
 }
 
-/** Unique for every document, not only for a part of them. */
-const isWhole = (index: { unique?: boolean; sparse?: boolean; partialFilterExpression?: unknown }): boolean =>
-  Boolean(index.unique) && !index.sparse && index.partialFilterExpression === undefined;
+/** What an index covers: one that is unique only for a part of the documents is none for the rest. */
+const reachOf = (
+  key: object,
+  { sparse = false, partialFilterExpression }: { sparse?: boolean; partialFilterExpression?: unknown },
+): string => JSON.stringify([key, Boolean(sparse), partialFilterExpression]);
 
 const modelsOf = (connection: Connection): Model<unknown>[] =>
   accessors.map((accessor) => accessor(connection) as unknown as Model<unknown>);

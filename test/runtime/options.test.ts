@@ -103,6 +103,10 @@ describe('options', () => {
       publicUrl: 'https://app.example.com',
       allowedOrigins: ['https://other.example.com'],
       cookies: { secure: true, sameSite: 'none' },
+      credentialRate: '5/minute',
+      trustedProxies: 1,
+      emailVerification: true,
+      afterAuthUrl: '/welcome',
       strict: true,
     };
     const unset = Object.fromEntries(Object.keys(shared).map((option) => [option, undefined]));

@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import type { SharedOptions } from '../../lib/index.js';
 import { atEnd, type Client, clientsOf, dbName, mongoUri, secret, times } from './world.js';
 
 const program = fileURLToPath(new URL('./app-process.ts', import.meta.url));
@@ -8,9 +9,10 @@ const program = fileURLToPath(new URL('./app-process.ts', import.meta.url));
 /** Starts `count` processes of the demo application on the database of the tests; they end with the test. */
 export async function startProcesses(
   count: number,
+  options: Partial<SharedOptions> = {},
 ): Promise<{ withHeaders(headers: Record<string, string>): Client }[]> {
   const children = times(count, () =>
-    fork(program, [mongoUri(), dbName, secret], { execArgv: ['--import=tsx'] }),
+    fork(program, [mongoUri(), dbName, secret, JSON.stringify(options)], { execArgv: ['--import=tsx'] }),
   );
   atEnd(async () => {
     const ends = children.map((child) => once(child, 'exit'));

@@ -69,6 +69,7 @@ export async function emptyWorld(options: Partial<SharedOptions> = {}) {
   const shared = {
     keys: [secret],
     passwordCost: 10,
+    credentialRate: 'off', // tests of the budgets say their own
     cookies,
     ...options,
     connection,

@@ -11,9 +11,10 @@ import {
   type SharedOptions,
   signingKeys,
 } from '../../runtime/options.js';
+import type { FoundUser, SignedInSession } from '../sessions/start-session.js';
 import { emailSchema } from './canonical-email.js';
+import { completeSignIn } from './complete-sign-in.js';
 import { hashPassword, isOutdated, verifyPassword } from './password.js';
-import { type FoundUser, type SignedInSession, startSession } from './start-session.js';
 
 export interface Credentials extends Origin {
   email: string;
@@ -47,7 +48,7 @@ export async function signIn(input: Credentials & SharedOptions): Promise<Signed
   if (!user || !genuine || user.status === 'inactive') throw refuse('credentials_invalid');
   if (!user.emailVerified) throw refuse('email_unverified');
   if (user.password && isOutdated(user.password, given)) await upgrade(connection, user, given);
-  return startSession({ ...given, connection, user, factors: ['password'] });
+  return completeSignIn({ ...given, connection, user, factors: ['password'] });
 }
 
 async function upgrade(

@@ -1,12 +1,12 @@
 import type { Connection, Types } from 'mongoose';
 import { refuse } from '../../errors.js';
 import { Sessions, type StoredSession } from '../../models/session.js';
-import { type StoredUser, Users } from '../../models/user.js';
+import { credentialPaths, type StoredUser, Users } from '../../models/user.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
 import { objectId } from '../../runtime/ids.js';
+import { asUser } from '../identity/as-user.js';
+import type { User } from '../identity/user.js';
 import { asSession, type Session } from './as-session.js';
-import { asUser } from './as-user.js';
-import type { User } from './user.js';
 
 /** A session that counts now, with its user. Frozen: several requests share it. */
 export interface LiveSession {
@@ -52,12 +52,14 @@ type Joined = StoredSession & {
   users: (StoredUser & { _id: Types.ObjectId })[];
 };
 
+const hidden = Object.fromEntries(credentialPaths.map((path) => [`users.${path}`, 0]));
+
 async function read(connection: Connection, sessionId: string, userId: string): Promise<LiveSession> {
   const users = Users(connection);
   const [found] = await Sessions(connection).aggregate<Joined>([
     { $match: { _id: objectId(sessionId) } },
     { $lookup: { from: users.collection.name, localField: 'user', foreignField: '_id', as: 'users' } },
-    { $project: { 'users.password': 0, currentHash: 0, previousHash: 0 } },
+    { $project: { ...hidden, currentHash: 0, previousHash: 0 } },
     { $set: { now: '$$NOW' } },
   ]);
   const user = found?.users[0];

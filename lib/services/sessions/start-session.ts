@@ -8,10 +8,10 @@ import { signAccessToken } from '../../runtime/access-tokens.js';
 import type { Key } from '../../runtime/keyring.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
+import { asUser } from '../identity/as-user.js';
+import type { User } from '../identity/user.js';
 import { asSession, type Session } from './as-session.js';
-import { asUser } from './as-user.js';
 import { makeRefreshToken } from './refresh-token.js';
-import type { User } from './user.js';
 
 /** What every sign-in and refresh gives. */
 export interface SignedInSession {

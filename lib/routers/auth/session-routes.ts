@@ -1,0 +1,114 @@
+import type Router from '@koa/router';
+import Joi from 'joi';
+import type { Next, ParameterizedContext } from 'koa';
+import { refuse } from '../../errors.js';
+import { authenticate } from '../../middleware/authenticate.js';
+import { body } from '../../middleware/body.js';
+import { endpoint } from '../../middleware/endpoint.js';
+import { query } from '../../middleware/query.js';
+import { accessTokenVerifier } from '../../runtime/access-tokens.js';
+import { connectionOf } from '../../runtime/connection.js';
+import { clearCookie, readCookie } from '../../runtime/cookies.js';
+import type { ReadSharedOptions } from '../../runtime/options.js';
+import { pageQuery } from '../../runtime/page.js';
+import type { Session } from '../../services/sessions/as-session.js';
+import { listSessions } from '../../services/sessions/list-sessions.js';
+import { refreshSession } from '../../services/sessions/refresh-session.js';
+import { readRefreshToken } from '../../services/sessions/refresh-token.js';
+import { revokeSessions } from '../../services/sessions/revoke-sessions.js';
+import { signOut } from '../../services/sessions/sign-out.js';
+import { done, originOf } from '../answers.js';
+import { answerSignedIn, delivery } from './answer-signed-in.js';
+
+/** Refresh, sign-out and check, and the list of one's sessions. */
+export function sessionRoutes(router: Router, shared: ReadSharedOptions): void {
+  const verify = accessTokenVerifier(shared);
+  const bySession = authenticate({ ...shared, accept: ['session'] });
+
+  router.post(
+    '/refresh',
+    body({}, { refreshToken: Joi.string().max(512), ...delivery }),
+    async function refresh(ctx) {
+      const { refreshToken: inBody } = ctx.request.body;
+      const refreshToken = inBody ?? readCookie(ctx, 'refresh_token', shared.cookies);
+      if (!refreshToken) throw refuse('token_missing');
+      const connection = connectionOf(ctx, shared.connection);
+      const by = inBody === undefined ? 'cookie' : 'body';
+      const input = { ...shared, ...originOf(ctx, shared), connection, refreshToken, delivery: by } as const;
+      answerSignedIn(ctx, await refreshSession(input), by, shared);
+    },
+  );
+
+  router.post(
+    '/sign-out',
+    clearCookies,
+    body({}, { everywhere: Joi.valid(true) as Joi.AnySchema<true> }),
+    async function out(ctx) {
+      const { everywhere } = ctx.request.body;
+      const connection = connectionOf(ctx, shared.connection);
+      for (const sessionId of sessionIdsOf(ctx))
+        await signOut({ ...originOf(ctx, shared), sessionId, everywhere, connection });
+      done(ctx);
+    },
+  );
+
+  router.post(
+    '/check',
+    endpoint(body({}), authenticate(shared), async function check(ctx) {
+      const { user, session } = ctx.state;
+      ctx.body = { authenticated: true, user, session: session && { ...session, current: true } };
+    }),
+  );
+
+  router.get(
+    '/sessions',
+    endpoint(query(...pageQuery), bySession, async function listOwn(ctx) {
+      const { limit, cursor: after } = ctx.state.query;
+      const { id: userId } = ctx.state.user;
+      const { items, nextCursor } = await listSessions({
+        userId,
+        connection: connectionOf(ctx),
+        limit,
+        after,
+      });
+      const current = (session: Session) => ({ ...session, current: session.id === ctx.state.session.id });
+      ctx.body = { items: items.map(current), nextCursor };
+    }),
+  );
+
+  router.delete(
+    '/sessions',
+    endpoint(query({}), bySession, async function revokeOthers(ctx) {
+      const { user, session } = ctx.state;
+      const connection = connectionOf(ctx);
+      await revokeSessions({ ...originOf(ctx, shared), userId: user.id, except: session.id, connection });
+      done(ctx);
+    }),
+  );
+
+  router.delete(
+    '/sessions/:id',
+    endpoint(query({}), bySession, async function revokeOne(ctx) {
+      const { id: userId } = ctx.state.user;
+      const sessionId = ctx.params.id as string;
+      await revokeSessions({ ...originOf(ctx, shared), userId, sessionId, connection: connectionOf(ctx) });
+      done(ctx);
+    }),
+  );
+
+  /** Comes first: whatever else is wrong with the request, the browser forgets its tokens. */
+  async function clearCookies(ctx: ParameterizedContext, next: Next) {
+    for (const cookie of ['access_token', 'refresh_token'] as const) clearCookie(ctx, cookie, shared.cookies);
+    await next();
+  }
+
+  /** The sessions that a request's tokens belong to, expired access tokens aside: the refresh cookie still tells. */
+  function sessionIdsOf(ctx: ParameterizedContext): Set<string> {
+    const bearer = /^bearer (.+)$/i.exec(ctx.get('Authorization'))?.[1];
+    const access = [readCookie(ctx, 'access_token', shared.cookies), bearer];
+    const refresh = readCookie(ctx, 'refresh_token', shared.cookies);
+    const ids = access.map((token) => token && verify(token)?.sid);
+    ids.push(refresh && readRefreshToken(refresh, shared.keyring)?.family);
+    return new Set(ids.flatMap((id) => id || []));
+  }
+}
