@@ -9,6 +9,8 @@ export const tokenPurposes = [
   'otp',
   'second-factor',
   'passkey',
+  'oauth',
+  'telegram',
 ] as const;
 export type TokenPurpose = (typeof tokenPurposes)[number];
 
@@ -60,9 +62,27 @@ export const oneTimeTokenSchema = new Schema(
         return _id;
       },
 
+      /** Binds a token that is about to be mailed to its account; null when it is gone or bound to another. */
+      bind(id: Types.ObjectId, user: Types.ObjectId, credentialEpoch: number) {
+        return this.findOneAndUpdate(
+          { _id: id, user: { $in: [null, user] }, ...liveToken },
+          { $set: { user, credentialEpoch } },
+          { returnDocument: 'after' },
+        ).lean();
+      },
+
       /** Takes a token out of circulation, once; null when it is unknown, used, expired or meant for something else. */
       redeem(id: Types.ObjectId, purpose: TokenPurpose, session?: ClientSession) {
         return this.findOneAndDelete({ _id: id, purpose, ...liveToken }, session ? { session } : {}).lean();
+      },
+
+      /** Notes the use of what others have issued and nobody may use twice: false when `id` has been used before. */
+      async spend(id: Types.ObjectId, purpose: TokenPurpose, ttl: number): Promise<boolean> {
+        const createdAt = new Date();
+        const expiresAt = new Date(createdAt.getTime() + ttl * 1000); // only tells when it may be forgotten
+        const facts = { $setOnInsert: { purpose, createdAt, expiresAt } };
+        const { upsertedCount } = await this.updateOne({ _id: id }, facts, { upsert: true });
+        return upsertedCount === 1;
       },
     },
   },

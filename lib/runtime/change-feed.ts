@@ -40,9 +40,10 @@ class ChangeFeed {
     return performance.now() - this.#advancedAt < believedFor;
   }
 
-  /** Calls `listener` with each subject that has changed, and with `undefined` when anything may have. */
-  onChange(listener: Listener): void {
+  /** Calls `listener` with each subject that has changed, and with `undefined` when anything may have; gives how to stop it. */
+  onChange(listener: Listener): () => void {
     this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** Says that `subject` has changed; `undefined` stands for everything. */
