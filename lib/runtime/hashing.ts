@@ -1,41 +1,50 @@
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
-import { refuse } from '../errors.js';
 import type { HashJob } from './hash-worker.js';
+import { type HashingClient, HashingQueue } from './hashing-queue.js';
 
-/** Jobs that may wait for a thread; at cost 12 (0.2–0.3 s each) a full queue is some seconds of work. */
-const longestQueue = 64;
+export type { HashingClient } from './hashing-queue.js';
 
+const threads = availableParallelism();
+
+/** So many jobs for each thread are eight seconds of work at cost 12. */
+const places = threads * 32;
+
+/** One queue and one pool for the process, for its threads share the machine's cores whoever asks. */
+const queue = new HashingQueue({ threads, places, placesPerNetwork: places / 4 });
 let pool: Piscina | undefined;
 
-/** One pool for the process, for its threads share the machine's cores whoever asks; it starts with the first job. */
-function threads(): Piscina {
+/** The pool starts with the first job, and lets its threads go when there is nothing to do. */
+function workers(): Piscina {
   const worker = import.meta.url.endsWith('.ts') ? './hash-worker.ts' : './hash-worker.js';
   pool ??= new Piscina({
     filename: fileURLToPath(new URL(worker, import.meta.url)),
     name: 'work',
     minThreads: 1,
-    maxThreads: availableParallelism(),
-    maxQueue: longestQueue,
+    maxThreads: threads,
     idleTimeout: 10_000,
   });
   return pool;
 }
 
-async function run<T>(job: HashJob): Promise<T> {
-  const workers = threads();
-  if (workers.queueSize >= longestQueue) throw refuse('overloaded');
-  return workers.run(job);
-}
+const run = <T>(job: HashJob, client?: HashingClient): Promise<T> =>
+  queue.run(() => workers().run(job), client);
 
 /**
- * Hashes with bcrypt in a worker thread. `input` must be at most 72 bytes without a NUL.
+ * Hashes with bcrypt in a worker thread. Of `input` bcrypt sees the first 72 bytes.
  *
- * @throws {TollgateError} `overloaded` (503) when too many hashes are waiting already
+ * @throws {TollgateError} `overloaded` (503) when too many hashes are waiting already; see `HashingQueue`
  */
-export const hash = (input: string, cost: number): Promise<string> => run({ password: input, cost });
+export const hash = (input: string, cost: number, client?: HashingClient): Promise<string> =>
+  run({ input, cost }, client);
 
-/** Compares with a bcrypt hash in a worker thread; throws like `hash`. */
-export const compare = (input: string, hashed: string): Promise<boolean> =>
-  run({ password: input, hash: hashed });
+/**
+ * Compares with a bcrypt hash in a worker thread. A failure takes at least as long as one at `cost` does. Throws like `hash`.
+ */
+export const compare = (
+  input: string,
+  hashed: string,
+  cost: number,
+  client?: HashingClient,
+): Promise<boolean> => run({ input, hashed, cost }, client);

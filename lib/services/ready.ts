@@ -1,8 +1,12 @@
 import type { Connection, Model } from 'mongoose';
+import { ApiKeys } from '../models/api-key.js';
 import { AuditEntries } from '../models/audit-entry.js';
+import { Budgets } from '../models/budget.js';
+import { Erasures } from '../models/erasure.js';
 import { Memberships } from '../models/membership.js';
 import { OneTimeTokens } from '../models/one-time-token.js';
 import { Organizations } from '../models/organization.js';
+import { Outbox } from '../models/outbox.js';
 import { Plans } from '../models/plan.js';
 import { Revocations } from '../models/revocation.js';
 import { Roles } from '../models/role.js';
@@ -12,8 +16,11 @@ import { Teams } from '../models/team.js';
 import { Usage } from '../models/usage.js';
 import { Users } from '../models/user.js';
 import { opened } from '../runtime/connection.js';
+import { database } from '../runtime/database.js';
+import { readOptions, type SharedOptions } from '../runtime/options.js';
+import { pepperIdOf } from './identity/password.js';
 
-const accessors = [AuditEntries, Memberships, OneTimeTokens, Organizations, Plans, Revocations, Roles, Sessions, Subscriptions, Teams, Usage, Users]; // biome-ignore format: a list
+const accessors = [ApiKeys, AuditEntries, Budgets, Erasures, Memberships, OneTimeTokens, Organizations, Outbox, Plans, Revocations, Roles, Sessions, Subscriptions, Teams, Usage, Users]; // biome-ignore format: a list
 
 const complete = new WeakSet<Connection>();
 
@@ -21,12 +28,17 @@ const complete = new WeakSet<Connection>();
  * Builds the indexes of every collection, and resolves only when every unique one exists: before that, two people could
  * sign up with one address. Call it before listening; on a large collection it takes as long as MongoDB needs.
  *
- * @throws {Error} when MongoDB is no replica set (one node is enough), or when an index cannot be built, because others of its name or duplicates stand in its way: the message
- *   names the collection and the index
- * @example await mongoose.connect(uri); await ready(); app.listen(3000);
+ * Given the options that the factories share, in place of a connection alone, it also sees that no pepper was forgotten.
+ *
+ * @throws {Error} when MongoDB is no replica set (one node is enough); when an index cannot be built, because others of its
+ *   name or duplicates stand in its way: the message names the collection and the index; when there are passwords with a
+ *   pepper that is not among the options: the message names its id
+ * @throws {TypeError} when an option is wrong
+ * @example await mongoose.connect(uri); await ready(shared); app.listen(3000);
  */
-export async function ready(connection?: Connection): Promise<void> {
-  const ours = await opened(connection).asPromise();
+export async function ready(given?: Connection | SharedOptions): Promise<void> {
+  const options = isPlain(given) ? readOptions('ready', given) : undefined;
+  const ours = await opened(options ? options.connection : (given as Connection)).asPromise();
   await refuseStandalone(ours);
   for (const model of modelsOf(ours)) {
     await model.createCollection();
@@ -40,6 +52,24 @@ export async function ready(connection?: Connection): Promise<void> {
   }
   const missing = await missingIndexes(ours);
   if (missing.length > 0) throw new Error(`These unique indexes do not exist: ${missing.join(', ')}`);
+  if (options) await refuseLostPepper(ours, options.peppers);
+}
+
+const isPlain = (given: unknown): boolean =>
+  given !== undefined && Object.getPrototypeOf(given) === Object.prototype;
+
+/** Without its pepper a password cannot be verified: its users would be told that it is wrong. */
+async function refuseLostPepper(connection: Connection, peppers: readonly string[]): Promise<void> {
+  const lost = { $type: 'string', $nin: peppers.map(pepperIdOf) } as const; // the partial index needs $type
+  const users = Users(connection).findOne({ 'password.pepperId': lost });
+  const user = await database(() =>
+    users.select<{ password: { pepperId: string } }>('password.pepperId').lean(),
+  );
+  if (!user) return;
+  throw new Error(
+    `There are passwords with the pepper ${user.password.pepperId}, which is none of the option peppers; add it behind the ` +
+      'newest: a password moves to the newest when its user signs in',
+  );
 }
 
 async function refuseStandalone(connection: Connection): Promise<void> {

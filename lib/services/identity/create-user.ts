@@ -8,13 +8,19 @@ import { readOptions, type SharedOptions } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
 import { asUser } from './as-user.js';
 import { emailSchema } from './canonical-email.js';
-import { hashPassword } from './password.js';
+import { newPassword } from './new-password.js';
+import { hashPassword, type PasswordHash, type PasswordOptions } from './password.js';
 import type { User, UserFields } from './user.js';
 
 export interface NewUser {
   email: string;
-  /** 8–256 characters; without one the user cannot sign in by password. */
+  /** 8–256 characters, none of the most common; without one the user cannot sign in by password. */
   password?: string | undefined;
+  /**
+   * In place of `password`, the hash of another application: plain bcrypt (`$2a$`, `$2b$`, `$2y$`) of cost 4–16. The next sign-in
+   * replaces it by one of ours. Let `passwordCost` be no less, or slower answers tell which addresses are known.
+   */
+  passwordHash?: { scheme: 'bcrypt'; hash: string } | undefined;
   name?: string | undefined;
   /** Default `['user']`. */
   roles?: readonly string[] | undefined;
@@ -24,8 +30,16 @@ export interface NewUser {
   fields?: Partial<UserFields> | undefined;
 }
 
-/** A new password: long enough to be worth hashing, short enough not to be an attack (NIST SP 800-63B). */
-export const newPassword = Joi.string().min(8).max(256);
+/** Costs above what `passwordCost` may be would keep a thread for minutes. */
+const bcryptHash: Joi.CustomValidator = (hash: string, helpers) =>
+  /^\$2[aby]\$(0[4-9]|1[0-6])\$[./A-Za-z0-9]{53}$/.test(hash)
+    ? hash
+    : helpers.message({ custom: 'must be a bcrypt hash ($2a$, $2b$ or $2y$) of a cost from 4 to 16' });
+
+const importedHash = Joi.object({
+  scheme: Joi.valid('bcrypt').required(),
+  hash: Joi.string().custom(bcryptHash).required(),
+}).when('password', { is: Joi.forbidden(), otherwise: Joi.forbidden() });
 
 const refuseOurs: Joi.CustomValidator = (fields, helpers) => {
   const ours = Object.keys(fields).find((field) => (field.split('.')[0] as string) in userSchema.paths);
@@ -34,9 +48,11 @@ const refuseOurs: Joi.CustomValidator = (fields, helpers) => {
     : fields;
 };
 
-const own = {
+/** What may be said of a new user, by whoever makes one. */
+export const newUserSchemas = {
   email: emailSchema.required(),
   password: newPassword,
+  passwordHash: importedHash,
   name: Joi.string().max(200),
   roles: Joi.array().items(Joi.string()),
   emailVerified: Joi.boolean(),
@@ -51,10 +67,10 @@ const own = {
  * @example await createUser({ email: 'ada@example.com', password, roles: ['user', 'designer'] });
  */
 export async function createUser(input: NewUser & SharedOptions): Promise<User> {
-  const given = readOptions<NewUser>('createUser', input, own);
+  const given = readOptions<NewUser>('createUser', input, newUserSchemas);
   const connection = opened(given.connection);
   const { email, name = null, emailVerified = false, roles = ['user'], fields } = given;
-  const password = given.password === undefined ? null : await hashPassword(given.password, given);
+  const password = await passwordOf(given);
   const users = Users(connection);
   return transaction(connection, async (session) => {
     const document = { ...fields, email, name, emailVerified, roles: [...roles], password };
@@ -69,4 +85,9 @@ export async function createUser(input: NewUser & SharedOptions): Promise<User> 
   }).catch((error: unknown) => {
     throw isDuplicate(error, 'email') ? refuse('email_taken') : error;
   });
+}
+
+async function passwordOf(given: NewUser & PasswordOptions): Promise<PasswordHash | null> {
+  if (given.passwordHash) return { ...given.passwordHash, pepperId: null };
+  return given.password === undefined ? null : hashPassword(given.password, given);
 }
