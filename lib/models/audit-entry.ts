@@ -12,6 +12,7 @@ export const auditEntrySchema = new Schema(
     ip: String,
     userAgent: String,
     requestId: String,
+    redacted: { type: Boolean, default: undefined }, // its user was erased, and what was personal in it
     details: { type: Schema.Types.Mixed, default: {} },
   },
   { collection: 'tollgate_audit_entries', strict: 'throw', minimize: false },
@@ -20,6 +21,7 @@ export const auditEntrySchema = new Schema(
 auditEntrySchema.index({ organization: 1, at: -1 });
 auditEntrySchema.index({ actor: 1, at: -1 });
 auditEntrySchema.index({ action: 1, at: -1 });
+auditEntrySchema.index({ 'target.id': 1, at: -1 });
 tollgateSchema(auditEntrySchema);
 
 export type StoredAuditEntry = InferSchemaType<typeof auditEntrySchema>;

@@ -8,6 +8,7 @@ export const membershipSchema = new Schema(
     user: { type: Schema.Types.ObjectId, ref: 'User', required: true },
     role: { type: String, required: true },
     teams: [{ type: Schema.Types.ObjectId, ref: 'Team' }],
+    suspended: { type: Boolean, default: undefined }, // of a deactivated owner, who is not among the organization's counted owners
     currentTeam: { type: Schema.Types.ObjectId, ref: 'Team', default: null },
     createdAt: Date,
     updatedAt: Date,

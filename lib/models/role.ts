@@ -7,6 +7,7 @@ export const roleSchema = new Schema(
     organization: { type: Schema.Types.ObjectId, ref: 'Organization', default: null },
     name: { type: String, required: true },
     permissions: { type: [String], default: [] },
+    departures: { type: Number, default: undefined }, // of holders: what makes two at the same time conflict
     createdAt: Date,
     updatedAt: Date,
   },

@@ -1,4 +1,4 @@
-import { type InferSchemaType, Schema } from 'mongoose';
+import { type ClientSession, type InferSchemaType, Schema } from 'mongoose';
 import { accessor, tollgateSchema } from './accessor.js';
 
 /** How often an allowance starts anew; calendar periods in UTC. */
@@ -12,6 +12,14 @@ const endOfTime = new Date(8_640_000_000_000_000);
 export interface UsageKey {
   readonly s: string;
   readonly f: string;
+}
+
+/** A counter as it is read. */
+export interface UsageRow {
+  readonly _id: UsageKey;
+  readonly u: number;
+  readonly from: Date;
+  readonly to: Date;
 }
 
 /**
@@ -62,6 +70,16 @@ export const usageSchema = new Schema(
         }).lean();
       },
 
+      /** Every counter of a subject. */
+      async allOf(subject: string): Promise<readonly UsageRow[]> {
+        return this.aggregate<UsageRow>([{ $match: keysOf(subject) }]);
+      },
+
+      async deleteAllOf(subject: string, session: ClientSession): Promise<void> {
+        const found = await this.aggregate<UsageRow>([{ $match: keysOf(subject) }]).session(session);
+        await this.deleteMany({ _id: { $in: found.map(({ _id }) => _id) } }, { session });
+      },
+
       /** Takes `amount` back from the period that began at `from`; nothing when that one is over. */
       giveBack(key: UsageKey, amount: number, from: Date) {
         return this.updateOne({ _id: key, from, u: { $gte: amount } }, { $inc: { u: -amount } });
@@ -74,6 +92,9 @@ tollgateSchema(usageSchema);
 
 export type StoredUsage = InferSchemaType<typeof usageSchema>;
 export const Usage = accessor('Usage', (connection) => connection.model('Usage', usageSchema));
+
+/** All keys of a subject, which stand together in the index on `_id`. Mongoose cannot cast a range of documents: for pipelines. */
+const keysOf = (s: string) => ({ _id: { $gte: { s, f: '' }, $lt: { s, f: '\u{10ffff}' } } });
 
 /** The end of the period, or null when it never ends. */
 export const periodEnd = ({ to }: { to: Date }): Date | null => (to < endOfTime ? to : null);

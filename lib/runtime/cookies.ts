@@ -7,7 +7,7 @@ export interface CookieOptions {
 }
 
 /** The cookies that koa-tollgate sets. */
-export type CookieName = 'access_token' | 'refresh_token';
+export type CookieName = 'access_token' | 'refresh_token' | 'device' | 'sign_up';
 
 /** A `__Host-` cookie cannot be set by a subdomain or over plain HTTP (RFC 6265bis); without TLS the name is plain. */
 const nameOf = (name: CookieName, { secure }: CookieOptions): string => (secure ? `__Host-${name}` : name);

@@ -96,14 +96,18 @@ describe('POST /auth/sign-in', () => {
       expect(await me(app, body.accessToken)).to.equal('200');
     });
 
-    it('sets both cookies with the __Host- prefix and Secure, although TLS ends before the application', async () => {
+    it('sets both cookies, and the one of known devices, with the __Host- prefix and Secure, although TLS ends before the application', async () => {
       const { app } = await adasWorld({ cookies: { secure: true } });
 
       const answer = await signIn(app).expect(200);
       const cookies = cookiesOf(answer);
 
-      expect(cookies).to.have.all.keys('__Host-access_token', '__Host-refresh_token');
-      const lifetimes = { '__Host-access_token': 900, '__Host-refresh_token': 2_592_000 };
+      expect(cookies).to.have.all.keys('__Host-access_token', '__Host-refresh_token', '__Host-device');
+      const lifetimes = {
+        '__Host-access_token': 900,
+        '__Host-refresh_token': 2_592_000,
+        '__Host-device': 31_536_000,
+      };
       for (const [name, seconds] of Object.entries(lifetimes)) {
         const { attributes, expires } = cookies[name] as SetCookie;
         expect(attributes).to.deep.equal(['httponly', 'path=/', 'samesite=lax', 'secure']);
@@ -119,12 +123,12 @@ describe('POST /auth/sign-in', () => {
 
       const cookies = cookiesOf(await signIn(app).expect(200));
 
-      expect(cookies).to.have.all.keys('access_token', 'refresh_token');
+      expect(cookies).to.have.all.keys('access_token', 'refresh_token', 'device');
       for (const { attributes } of Object.values(cookies))
         expect(attributes).to.deep.equal(['httponly', 'path=/', 'samesite=strict']);
     });
 
-    it('sets no third cookie where the application signs its own, and reads those two without a signature', async () => {
+    it('sets no signatures where the application signs its own cookies, and reads these without one', async () => {
       const { shared } = await adasWorld();
       const app = await serveAuth(shared, (koa) => {
         koa.keys = ['the keys that koa-session signs its cookie with'];
@@ -133,7 +137,7 @@ describe('POST /auth/sign-in', () => {
       const cookies = cookiesOf(await signIn(app).expect(200));
       const sent = headerOf(cookies, 'access_token');
 
-      expect(cookies).to.have.all.keys('access_token', 'refresh_token');
+      expect(cookies).to.have.all.keys('access_token', 'refresh_token', 'device');
       expect(outcome(await app.get('/api/me').set({ Cookie: sent }))).to.equal('200');
     });
 

@@ -106,7 +106,7 @@ async function seedOnce(shared: SharedOptions & { connection: Connection }): Pro
 
 /** Lets an application listen on a free port until the test ends. */
 export async function serve(app: Koa): Promise<Server> {
-  app.silent = true;
+  app.silent = !process.env.SHOW_ERRORS;
   const server = app.listen(0, '127.0.0.1');
   await once(server, 'listening');
   atEnd(async () => {
@@ -173,5 +173,5 @@ export function countBy<K extends string>(
 
 /** Asks again until `condition` holds; the runner's own time limit ends a wait in vain. */
 export async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
 }

@@ -1,30 +1,70 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
+import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
+import { endpoint } from '../../middleware/endpoint.js';
 import { connectionOf } from '../../runtime/connection.js';
+import { readCookie } from '../../runtime/cookies.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { emailSchema } from '../../services/identity/canonical-email.js';
+import { changePassword } from '../../services/identity/change-password.js';
+import { forgotPassword } from '../../services/identity/forgot-password.js';
+import { newPassword } from '../../services/identity/new-password.js';
+import { checkResetToken, resetPassword } from '../../services/identity/reset-password.js';
 import { signIn } from '../../services/identity/sign-in.js';
-import { originOf } from '../answers.js';
+import { accepted, done, originOf } from '../answers.js';
 import { answerSignedIn, delivery } from './answer-signed-in.js';
 
-/** Sign-in by password. */
+const token = Joi.string().max(200);
+const known = Joi.string().max(256);
+
+/** Sign-in by password, and its change. */
 export function passwordRoutes(router: Router, shared: ReadSharedOptions): void {
   router.post(
     '/sign-in',
-    body({ email: emailSchema, password: Joi.string().max(256) }, delivery),
+    body({ email: emailSchema, password: known }, delivery),
     async function signInByPassword(ctx) {
       const { email, password, tokenDelivery } = ctx.request.body;
       const connection = connectionOf(ctx, shared.connection);
-      const input = {
-        ...shared,
-        ...originOf(ctx, shared),
-        connection,
-        email,
-        password,
-        delivery: tokenDelivery,
-      };
-      answerSignedIn(ctx, await signIn(input), tokenDelivery, shared);
+      const device = readCookie(ctx, 'device', shared.cookies);
+      const credentials = { email, password, device, delivery: tokenDelivery };
+      const signedIn = await signIn({ ...shared, ...originOf(ctx, shared), ...credentials, connection });
+      answerSignedIn(ctx, signedIn, tokenDelivery, shared);
     },
   );
+
+  router.post(
+    '/password/change',
+    endpoint(
+      body({ currentPassword: known, newPassword }),
+      authenticate({ ...shared, accept: ['session'] }),
+      async function change(ctx) {
+        const { user, session } = ctx.state;
+        const ids = { userId: user.id, sessionId: session.id, connection: connectionOf(ctx) };
+        await changePassword({ ...shared, ...originOf(ctx, shared), ...ctx.request.body, ...ids });
+        done(ctx);
+      },
+    ),
+  );
+}
+
+/** Reset of a forgotten password by a link. */
+export function passwordResetRoutes(router: Router, shared: ReadSharedOptions): void {
+  router.post('/password/forgot', body({ email: emailSchema }), async function forgot(ctx) {
+    const connection = connectionOf(ctx, shared.connection);
+    await forgotPassword({ ...shared, ...originOf(ctx, shared), connection, ...ctx.request.body });
+    accepted(ctx, { status: 'sent' });
+  });
+
+  router.post('/password/verify-token', body({ token }), async function verifyToken(ctx) {
+    const connection = connectionOf(ctx, shared.connection);
+    await checkResetToken({ ...shared, ...originOf(ctx, shared), connection, ...ctx.request.body });
+    done(ctx);
+  });
+
+  router.post('/password/reset', body({ token, password: newPassword }), async function reset(ctx) {
+    const connection = connectionOf(ctx, shared.connection);
+    await resetPassword({ ...shared, ...originOf(ctx, shared), connection, ...ctx.request.body });
+    done(ctx);
+  });
 }

@@ -18,12 +18,11 @@ import { readRefreshToken } from '../../services/sessions/refresh-token.js';
 import { revokeSessions } from '../../services/sessions/revoke-sessions.js';
 import { signOut } from '../../services/sessions/sign-out.js';
 import { done, originOf } from '../answers.js';
-import { answerSignedIn, delivery } from './answer-signed-in.js';
+import { answerTokens, delivery } from './answer-signed-in.js';
 
-/** Refresh, sign-out and check, and the list of one's sessions. */
+/** Refresh, sign-out and check. */
 export function sessionRoutes(router: Router, shared: ReadSharedOptions): void {
   const verify = accessTokenVerifier(shared);
-  const bySession = authenticate({ ...shared, accept: ['session'] });
 
   router.post(
     '/refresh',
@@ -35,7 +34,7 @@ export function sessionRoutes(router: Router, shared: ReadSharedOptions): void {
       const connection = connectionOf(ctx, shared.connection);
       const by = inBody === undefined ? 'cookie' : 'body';
       const input = { ...shared, ...originOf(ctx, shared), connection, refreshToken, delivery: by } as const;
-      answerSignedIn(ctx, await refreshSession(input), by, shared);
+      answerTokens(ctx, await refreshSession(input), by, shared);
     },
   );
 
@@ -59,6 +58,27 @@ export function sessionRoutes(router: Router, shared: ReadSharedOptions): void {
       ctx.body = { authenticated: true, user, session: session && { ...session, current: true } };
     }),
   );
+
+  /** Comes first: whatever else is wrong with the request, the browser forgets its tokens. */
+  async function clearCookies(ctx: ParameterizedContext, next: Next) {
+    for (const cookie of ['access_token', 'refresh_token'] as const) clearCookie(ctx, cookie, shared.cookies);
+    await next();
+  }
+
+  /** The sessions that a request's tokens belong to, expired access tokens aside: the refresh cookie still tells. */
+  function sessionIdsOf(ctx: ParameterizedContext): Set<string> {
+    const bearer = /^bearer (.+)$/i.exec(ctx.get('Authorization'))?.[1];
+    const access = [readCookie(ctx, 'access_token', shared.cookies), bearer];
+    const refresh = readCookie(ctx, 'refresh_token', shared.cookies);
+    const ids = access.map((token) => token && verify(token)?.sid);
+    ids.push(refresh && readRefreshToken(refresh, shared.keyring)?.family);
+    return new Set(ids.flatMap((id) => id || []));
+  }
+}
+
+/** The list of one's sessions, and their end. */
+export function sessionListRoutes(router: Router, shared: ReadSharedOptions): void {
+  const bySession = authenticate({ ...shared, accept: ['session'] });
 
   router.get(
     '/sessions',
@@ -95,20 +115,4 @@ export function sessionRoutes(router: Router, shared: ReadSharedOptions): void {
       done(ctx);
     }),
   );
-
-  /** Comes first: whatever else is wrong with the request, the browser forgets its tokens. */
-  async function clearCookies(ctx: ParameterizedContext, next: Next) {
-    for (const cookie of ['access_token', 'refresh_token'] as const) clearCookie(ctx, cookie, shared.cookies);
-    await next();
-  }
-
-  /** The sessions that a request's tokens belong to, expired access tokens aside: the refresh cookie still tells. */
-  function sessionIdsOf(ctx: ParameterizedContext): Set<string> {
-    const bearer = /^bearer (.+)$/i.exec(ctx.get('Authorization'))?.[1];
-    const access = [readCookie(ctx, 'access_token', shared.cookies), bearer];
-    const refresh = readCookie(ctx, 'refresh_token', shared.cookies);
-    const ids = access.map((token) => token && verify(token)?.sid);
-    ids.push(refresh && readRefreshToken(refresh, shared.keyring)?.family);
-    return new Set(ids.flatMap((id) => id || []));
-  }
 }

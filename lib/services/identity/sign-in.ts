@@ -14,6 +14,7 @@ import {
 import type { FoundUser, SignedInSession } from '../sessions/start-session.js';
 import { emailSchema } from './canonical-email.js';
 import { completeSignIn } from './complete-sign-in.js';
+import { clearGuesses, guess } from './guessing-budget.js';
 import { hashPassword, isOutdated, verifyPassword } from './password.js';
 
 export interface Credentials extends Origin {
@@ -21,12 +22,15 @@ export interface Credentials extends Origin {
   password: string;
   /** How the refresh token will reach the client, fixed for the session's life. Default `cookie`. */
   delivery?: 'cookie' | 'body' | undefined;
+  /** The cookie of known devices: they have a guessing budget of their own. */
+  device?: string | undefined;
 }
 
 const own = {
   email: emailSchema.required(),
   password: Joi.string().max(256).required(),
   delivery: Joi.valid('cookie', 'body'),
+  device: Joi.string(),
   ...originFields,
 };
 
@@ -36,19 +40,26 @@ const own = {
  * An unknown address, a wrong password and a deactivated user are refused alike, after the same work. A password change
  * at the same time wins: the session is only made while the credentials are those that were verified.
  *
- * @throws {TollgateError} `credentials_invalid` (401), `email_unverified` (403, only after the right password),
- *   `overloaded` (503), `database_unavailable` (503)
+ * @throws {TollgateError} `credentials_invalid` (401), `second_factor_required` (401), `email_unverified` (403, only after the
+ *   right password), `rate_limited` (429), `overloaded` (503), `database_unavailable` (503)
  * @example const { user, accessToken } = await signIn({ email, password, keys: [secret] });
  */
 export async function signIn(input: Credentials & SharedOptions): Promise<SignedInSession> {
   const given = readOptions<Credentials>('signIn', input, { ...signingKeys(), ...own });
   const connection = opened(given.connection);
+  const by = { ...given, connection, route: 'sign-in', account: given.email };
+  const user = await guess(by, () => verified(connection, given));
+  await clearGuesses(by);
+  if (!user.emailVerified && given.emailVerification) throw refuse('email_unverified');
+  if (user.password && isOutdated(user.password, given)) await upgrade(connection, user, given);
+  return completeSignIn({ ...given, connection, user, factors: ['password'] });
+}
+
+async function verified(connection: Connection, given: Credentials & ReadSharedOptions): Promise<FoundUser> {
   const user = await database(() => Users(connection).findOne({ email: given.email }).lean());
   const genuine = await verifyPassword(given.password, user?.password, given);
   if (!user || !genuine || user.status === 'inactive') throw refuse('credentials_invalid');
-  if (!user.emailVerified) throw refuse('email_unverified');
-  if (user.password && isOutdated(user.password, given)) await upgrade(connection, user, given);
-  return completeSignIn({ ...given, connection, user, factors: ['password'] });
+  return user;
 }
 
 async function upgrade(

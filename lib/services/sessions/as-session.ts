@@ -16,8 +16,8 @@ export interface Session {
   readonly secondsLeft: number;
 }
 
-/** Of a session's state: what is asked of the time now is computed when it is asked, and is not part of the JSON. */
-const ticking = {
+/** Of the state of a session, ours or Stytch's: what is asked of the time now is computed when it is asked, and is not part of the JSON. */
+export const ticking = {
   get isExpired(): boolean {
     return (this as unknown as Session).expiresAt.getTime() <= Date.now();
   },

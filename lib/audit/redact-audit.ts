@@ -1,0 +1,38 @@
+import type { Connection } from 'mongoose';
+import { AuditEntries } from '../models/audit-entry.js';
+import { Erasures } from '../models/erasure.js';
+import { database } from '../runtime/database.js';
+
+/** Entries that are redacted by one command. */
+const batch = 1_000;
+
+/**
+ * Takes everything personal out of the audit log's entries about users who were erased: addresses, user agents and details. That
+ * something was done, when, and by which id stays. Can be stopped at any line and begun again.
+ */
+export async function redactErased(connection: Connection): Promise<number> {
+  const erased = await database(() =>
+    Erasures(connection)
+      .find({ _id: { $gt: '' } })
+      .limit(batch)
+      .lean(),
+  );
+  for (const { _id } of erased) {
+    await redact(connection, { actor: _id });
+    await redact(connection, { 'target.id': _id, 'target.type': 'user' });
+    await database(() => Erasures(connection).deleteOne({ _id }));
+  }
+  return erased.length;
+}
+
+async function redact(connection: Connection, about: Record<string, string>): Promise<void> {
+  const entries = AuditEntries(connection);
+  for (;;) {
+    const personal = { ...about, redacted: { $ne: true } };
+    const found = await database(() => entries.find(personal, { _id: 1 }).limit(batch).lean());
+    if (found.length === 0) return;
+    const ids = found.map(({ _id }) => _id);
+    const without = { $unset: { ip: 1, userAgent: 1 }, $set: { details: {}, redacted: true } } as const;
+    await database(() => entries.updateMany({ _id: { $in: ids } }, without));
+  }
+}

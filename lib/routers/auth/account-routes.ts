@@ -1,0 +1,77 @@
+import type Router from '@koa/router';
+import Joi from 'joi';
+import type { ParameterizedContext } from 'koa';
+import { authenticate } from '../../middleware/authenticate.js';
+import { body } from '../../middleware/body.js';
+import { endpoint } from '../../middleware/endpoint.js';
+import { query } from '../../middleware/query.js';
+import { refuseOldSignIn, requireRecentSignIn } from '../../middleware/require-recent-sign-in.js';
+import { connectionOf } from '../../runtime/connection.js';
+import { clearCookie } from '../../runtime/cookies.js';
+import type { ReadSharedOptions } from '../../runtime/options.js';
+import { deactivateUser } from '../../services/identity/deactivate-user.js';
+import { eraseSubject } from '../../services/identity/erase-subject.js';
+import { exportSubject } from '../../services/identity/export-subject.js';
+import { reauthenticate } from '../../services/identity/reauthenticate.js';
+import { accepted, done, originOf } from '../answers.js';
+import type { AuthFeature } from './features.js';
+
+/** The end of one's account, and what is held of it. */
+export function accountRoutes(
+  router: Router,
+  shared: ReadSharedOptions,
+  features: ReadonlySet<AuthFeature>,
+): void {
+  const bySession = authenticate({ ...shared, accept: ['session'] });
+  const mail = Boolean(shared.mail ?? shared.smtpUrl);
+
+  if (features.has('deactivation')) {
+    router.post(
+      '/deactivate',
+      endpoint(body({}, { password: Joi.string().max(256) }), bySession, async function deactivate(ctx) {
+        const { password } = ctx.request.body;
+        const { user, session } = ctx.state;
+        const connection = connectionOf(ctx);
+        const ids = { userId: user.id, sessionId: session.id, connection };
+        const origin = originOf(ctx, shared);
+        if (password !== undefined) await reauthenticate({ ...shared, ...origin, ...ids, password });
+        else refuseOldSignIn(ctx);
+        await deactivateUser({ ...origin, userId: user.id, connection });
+        forgetTokens(ctx);
+        done(ctx);
+      }),
+    );
+  }
+
+  if (features.has('dataExport')) {
+    router.get(
+      '/export',
+      endpoint(query({}), bySession, async function exportOwn(ctx) {
+        const subject = { type: 'user', id: ctx.state.user.id } as const;
+        ctx.set('Cache-Control', 'no-store');
+        ctx.body = await exportSubject({ subject, connection: connectionOf(ctx) });
+      }),
+    );
+  }
+
+  if (features.has('erasure')) {
+    router.delete(
+      '/account',
+      endpoint(query({}), bySession, requireRecentSignIn(), async function erase(ctx) {
+        const subject = { type: 'user', id: ctx.state.user.id } as const;
+        await eraseSubject({
+          ...originOf(ctx, shared),
+          subject,
+          notify: mail,
+          connection: connectionOf(ctx),
+        });
+        forgetTokens(ctx);
+        accepted(ctx, { status: 'erased' });
+      }),
+    );
+  }
+
+  function forgetTokens(ctx: ParameterizedContext): void {
+    for (const cookie of ['access_token', 'refresh_token'] as const) clearCookie(ctx, cookie, shared.cookies);
+  }
+}

@@ -1,0 +1,69 @@
+import type Router from '@koa/router';
+import Joi from 'joi';
+import { authenticate } from '../../middleware/authenticate.js';
+import { body } from '../../middleware/body.js';
+import { endpoint } from '../../middleware/endpoint.js';
+import { query } from '../../middleware/query.js';
+import { requireRecentSignIn } from '../../middleware/require-recent-sign-in.js';
+import type { Fields } from '../../middleware/validation.js';
+import { connectionOf } from '../../runtime/connection.js';
+import type { ReadSharedOptions } from '../../runtime/options.js';
+import { emailSchema } from '../../services/identity/canonical-email.js';
+import { changeEmail, confirmEmail } from '../../services/identity/change-email.js';
+import { updateProfile } from '../../services/identity/update-profile.js';
+import { accepted, done, originOf } from '../answers.js';
+
+/** One's own user. */
+export function profileRoutes(router: Router, shared: ReadSharedOptions, ownFields: Fields): void {
+  router.get(
+    '/profile',
+    endpoint(query({}), authenticate(shared), function show(ctx) {
+      ctx.body = ctx.state.user;
+    }),
+  );
+
+  router.patch(
+    '/profile',
+    endpoint(
+      body({}, { name: Joi.string().max(200).allow(null), ...ownFields }),
+      authenticate({ ...shared, accept: ['session'] }),
+      async function update(ctx) {
+        const { name, ...fields } = ctx.request.body;
+        const connection = connectionOf(ctx);
+        const userId = ctx.state.user.id;
+        ctx.body = await updateProfile({
+          ...shared,
+          ...originOf(ctx, shared),
+          connection,
+          userId,
+          name,
+          fields,
+        });
+      },
+    ),
+  );
+}
+
+/** Change of one's address. */
+export function emailRoutes(router: Router, shared: ReadSharedOptions): void {
+  router.post(
+    '/email/change',
+    endpoint(
+      body({ email: emailSchema }),
+      authenticate({ ...shared, accept: ['session'] }),
+      requireRecentSignIn(),
+      async function change(ctx) {
+        const userId = ctx.state.user.id;
+        const connection = connectionOf(ctx);
+        await changeEmail({ ...shared, ...originOf(ctx, shared), connection, userId, ...ctx.request.body });
+        accepted(ctx, { status: 'sent' });
+      },
+    ),
+  );
+
+  router.post('/email/confirm', body({ token: Joi.string().max(200) }), async function confirm(ctx) {
+    const connection = connectionOf(ctx, shared.connection);
+    await confirmEmail({ ...shared, ...originOf(ctx, shared), connection, ...ctx.request.body });
+    done(ctx);
+  });
+}

@@ -1,0 +1,67 @@
+import type Router from '@koa/router';
+import Joi from 'joi';
+import { body } from '../../middleware/body.js';
+import type { Fields } from '../../middleware/validation.js';
+import { connectionOf } from '../../runtime/connection.js';
+import { clearCookie, readCookie, setCookie } from '../../runtime/cookies.js';
+import type { ReadSharedOptions } from '../../runtime/options.js';
+import { emailSchema } from '../../services/identity/canonical-email.js';
+import { newPassword } from '../../services/identity/new-password.js';
+import { sendVerification } from '../../services/identity/send-verification.js';
+import { signUp } from '../../services/identity/sign-up.js';
+import { verifyEmail } from '../../services/identity/verify-email.js';
+import { accepted, originOf } from '../answers.js';
+import { answerSignedIn, delivery } from './answer-signed-in.js';
+
+const day = 86_400;
+
+/** Sign-up with a verification link, or without where that is off. */
+export function signUpRoutes(router: Router, shared: ReadSharedOptions, ownFields: Fields): void {
+  router.post(
+    '/signup',
+    body(
+      { email: emailSchema, password: newPassword },
+      { name: Joi.string().max(200), ...delivery, ...ownFields },
+    ),
+    async function begin(ctx) {
+      const { email, password, name, tokenDelivery, ...fields } = ctx.request.body;
+      const connection = connectionOf(ctx, shared.connection);
+      const person = { email, password, name, fields, delivery: tokenDelivery };
+      const begun = await signUp({ ...shared, ...originOf(ctx, shared), ...person, connection });
+      if ('user' in begun) {
+        answerSignedIn(ctx, begun, tokenDelivery, shared);
+        ctx.status = 201;
+        ctx.set('Location', '/auth/profile');
+        return;
+      }
+      setCookie(ctx, 'sign_up', begun.binding, day, shared.cookies);
+      accepted(ctx, { status: 'verification_sent' });
+    },
+  );
+  if (!shared.emailVerification) return;
+
+  router.post('/signup/send-link', body({ email: emailSchema }), async function sendLink(ctx) {
+    const connection = connectionOf(ctx, shared.connection);
+    await sendVerification({
+      ...shared,
+      ...originOf(ctx, shared),
+      connection,
+      email: ctx.request.body.email,
+    });
+    accepted(ctx, { status: 'verification_sent' });
+  });
+
+  router.post(
+    '/signup/verify',
+    body({ token: Joi.string().max(200) }, { password: Joi.string().max(256), ...delivery }),
+    async function verify(ctx) {
+      const { token, password, tokenDelivery } = ctx.request.body;
+      const connection = connectionOf(ctx, shared.connection);
+      const binding = readCookie(ctx, 'sign_up', shared.cookies);
+      const proof = { token, password, binding, delivery: tokenDelivery };
+      const signedIn = await verifyEmail({ ...shared, ...originOf(ctx, shared), ...proof, connection });
+      if (binding) clearCookie(ctx, 'sign_up', shared.cookies);
+      answerSignedIn(ctx, signedIn, tokenDelivery, shared);
+    },
+  );
+}

@@ -1,0 +1,92 @@
+import type { ClientSession, Connection, Types } from 'mongoose';
+import { type Origin, recordAudit } from '../../audit/record-audit.js';
+import { redactErased } from '../../audit/redact-audit.js';
+import { refuse } from '../../errors.js';
+import { enqueueMail } from '../../mail/enqueue-mail.js';
+import { ApiKeys } from '../../models/api-key.js';
+import { Erasures } from '../../models/erasure.js';
+import { Memberships } from '../../models/membership.js';
+import { OneTimeTokens } from '../../models/one-time-token.js';
+import { Organizations } from '../../models/organization.js';
+import { Outbox } from '../../models/outbox.js';
+import { changed } from '../../models/revocation.js';
+import { Sessions } from '../../models/session.js';
+import { Subscriptions } from '../../models/subscription.js';
+import { Usage } from '../../models/usage.js';
+import { Users } from '../../models/user.js';
+import { opened } from '../../runtime/connection.js';
+import { objectId } from '../../runtime/ids.js';
+import type { Subject } from '../../runtime/subject.js';
+import { transaction } from '../../runtime/transaction.js';
+import { giveUpOwnership, keepAnAdmin } from '../tenancy/give-up-ownership.js';
+
+export interface EraseSubject extends Origin {
+  readonly subject: Subject & { readonly type: 'user' };
+  /** The id of who does it, for the audit log. Default: the user. */
+  readonly actor?: string | undefined;
+  /** Whether a mail says that it is done. Default false. */
+  readonly notify?: boolean | undefined;
+  readonly connection?: Connection | undefined;
+}
+
+/**
+ * Erases a user (GDPR, article 17): the account with its credentials, sessions, API keys, tokens, waiting mails, memberships, subscription and usage, in
+ * one transaction; then what is personal in the audit log, which `cleanUp()` ends if this process does not. What was done, when, and by which id stays there.
+ *
+ * @throws {TollgateError} `not_found` (404); `last_owner` (409, extra `organizationId`) of an organization, `last_admin` (409); `database_unavailable` (503)
+ * @example await eraseSubject({ subject: { type: 'user', id: user.id } });
+ */
+export async function eraseSubject({
+  subject,
+  actor = subject.id,
+  notify,
+  ...rest
+}: EraseSubject): Promise<void> {
+  if (subject.type !== 'user')
+    throw new TypeError('eraseSubject(): only a subject of the type user can be erased');
+  const connection = opened(rest.connection);
+  const { ip, userAgent, requestId } = rest;
+  const _id = objectId(subject.id);
+  if (!_id) throw refuse('not_found');
+  await transaction(connection, async (session) => {
+    const user = await Users(connection).findOneAndDelete({ _id }, { session }).lean();
+    if (!user) throw refuse('not_found');
+    await giveUpOwnership(connection, session, _id);
+    await keepAnAdmin(connection, session, user);
+    await leave(connection, session, _id);
+    await deleteAll(connection, session, _id, user.email);
+    await Erasures(connection).insertMany([{ _id: subject.id, at: new Date() }], { session });
+    if (notify) await enqueueMail(connection, session, { kind: 'account-erased', to: user.email });
+    const entry = { action: 'user.erased', actor, target: subject, ip, userAgent, requestId };
+    await recordAudit({ connection, session, ...entry });
+    await changed(connection, session, `user:${subject.id}`);
+  });
+  await redactErased(connection).catch(() => {}); // the clean-up ends it
+}
+
+async function leave(connection: Connection, session: ClientSession, user: Types.ObjectId): Promise<void> {
+  const memberships = await Memberships(connection).find({ user }, { organization: 1 }, { session }).lean();
+  const organizations = { _id: { $in: memberships.map(({ organization }) => organization) } };
+  await Organizations(connection).updateMany(organizations, { $inc: { members: -1 } }, { session });
+  await Memberships(connection).deleteMany({ user }, { session });
+}
+
+async function deleteAll(
+  connection: Connection,
+  session: ClientSession,
+  user: Types.ObjectId,
+  email: string,
+): Promise<void> {
+  const sessions = await Sessions(connection).find({ user }, { _id: 1 }, { session }).lean();
+  await Sessions(connection).deleteMany({ user }, { session });
+  await changed(connection, session, `user:${user}`, ...sessions.map(({ _id }) => `session:${_id}`));
+  await ApiKeys(connection).deleteMany({ user }, { session });
+  await OneTimeTokens(connection).deleteMany({ user }, { session });
+  await OneTimeTokens(connection).deleteMany({ email }, { session });
+  await Outbox(connection).deleteMany({ to: email }, { session });
+  await Subscriptions(connection).deleteOne(
+    { 'subject.type': 'user', 'subject.id': String(user) },
+    { session },
+  );
+  await Usage(connection).deleteAllOf(`user:${user}`, session);
+}

@@ -1,0 +1,100 @@
+import type { Connection, Model, Types } from 'mongoose';
+import { refuse } from '../../errors.js';
+import { ApiKeys } from '../../models/api-key.js';
+import { AuditEntries } from '../../models/audit-entry.js';
+import { Memberships } from '../../models/membership.js';
+import { Sessions } from '../../models/session.js';
+import { Subscriptions } from '../../models/subscription.js';
+import { Usage } from '../../models/usage.js';
+import { type StoredUser, Users } from '../../models/user.js';
+import { opened } from '../../runtime/connection.js';
+import { database } from '../../runtime/database.js';
+import { objectId } from '../../runtime/ids.js';
+import type { Subject } from '../../runtime/subject.js';
+import { asApiKey } from '../api-keys/as-api-key.js';
+import { asSession } from '../sessions/as-session.js';
+import { asUser } from './as-user.js';
+
+export interface ExportSubject {
+  readonly subject: Subject & { readonly type: 'user' };
+  readonly connection?: Connection | undefined;
+}
+
+/** Documents that are read by one command. */
+const batch = 1_000;
+
+/**
+ * All that is held of a user, as JSON can say it (GDPR, articles 15 and 20): the account, how it signs in, sessions, API keys, memberships, subscription,
+ * usage and the audit log's entries. Never a secret or the hash of one.
+ *
+ * @throws {TollgateError} `not_found` (404), `database_unavailable` (503)
+ * @example ctx.body = await exportSubject({ subject: { type: 'user', id: user.id } });
+ */
+export async function exportSubject({ subject, ...rest }: ExportSubject): Promise<Record<string, unknown>> {
+  if (subject.type !== 'user')
+    throw new TypeError('exportSubject(): only a subject of the type user can be exported');
+  const connection = opened(rest.connection);
+  const _id = objectId(subject.id);
+  const user = await database(() => Users(connection).findById(_id).lean());
+  if (!user || !_id) throw refuse('not_found');
+  const mine = { 'subject.type': 'user' as const, 'subject.id': subject.id };
+  const [sessions, apiKeys, memberships, subscriptions, usage, auditEntries] = await Promise.all([
+    all(Sessions(connection), { user: _id }),
+    all(ApiKeys(connection), { user: _id }),
+    all(Memberships(connection), { user: _id }),
+    all(Subscriptions(connection), mine),
+    database(() => Usage(connection).allOf(`user:${subject.id}`)),
+    all(AuditEntries(connection), { actor: subject.id }),
+  ]);
+  return {
+    user: asUser(user, Users(connection)),
+    credentials: credentialsOf(user),
+    sessions: sessions.map((each) => asSession(each as never)),
+    apiKeys: apiKeys.map((each) => asApiKey(each as never)),
+    memberships: memberships.map(plain),
+    subscriptions: subscriptions.map(plain),
+    usage: usage.map(({ _id: key, u: used, from, to }) => ({ feature: key.f, used, from, to })),
+    auditEntries: auditEntries.map(plain),
+  };
+}
+
+/** How the user can sign in, without what it takes to do so. */
+function credentialsOf({ password, totp, identities, passkeys }: StoredUser): object {
+  return {
+    password: Boolean(password),
+    totp: Boolean(totp?.confirmedAt),
+    identities: (identities ?? []).map(({ provider, issuer, subject, email, linkedAt }) => ({
+      provider,
+      issuer,
+      subject,
+      email,
+      linkedAt,
+    })),
+    passkeys: (passkeys ?? []).map(({ id, name, createdAt, lastUsedAt }) => ({
+      id,
+      name,
+      createdAt,
+      lastUsedAt,
+    })),
+  };
+}
+
+type Row = { _id: Types.ObjectId; __v?: number };
+
+/** In batches, by the index on the filter, so that no command takes long. */
+async function all(model: unknown, filter: object): Promise<readonly Row[]> {
+  const rows: Row[] = [];
+  for (let after: object = {}; ; after = { _id: { $gt: rows.at(-1)?._id } }) {
+    const page = await database(() =>
+      (model as Model<Row>)
+        .find({ ...filter, ...after })
+        .sort({ _id: 1 })
+        .limit(batch)
+        .lean(),
+    );
+    rows.push(...(page as Row[]));
+    if (page.length < batch) return rows;
+  }
+}
+
+const plain = ({ _id, __v, ...facts }: Row): object => ({ id: String(_id), ...facts });
