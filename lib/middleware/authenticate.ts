@@ -1,43 +1,32 @@
 import Joi from 'joi';
-import type { Middleware, ParameterizedContext } from 'koa';
-import type { Connection } from 'mongoose';
-import { type ErrorCode, isTollgateError, refuse, type TollgateError } from '../errors.js';
-import { type AccessTokenVerifier, accessTokenVerifier } from '../runtime/access-tokens.js';
+import type { Middleware } from 'koa';
+import { refuse } from '../errors.js';
 import { connectionOf } from '../runtime/connection.js';
-import { readCookie } from '../runtime/cookies.js';
-import {
-  type ReadSharedOptions,
-  readOptions,
-  type SharedOptions,
-  verifyingKeys,
-} from '../runtime/options.js';
+import { readOptions, type SharedOptions, verifyingKeys } from '../runtime/options.js';
 import type { User } from '../services/identity/user.js';
-import type { Session } from '../services/sessions/as-session.js';
-import { type LiveSession, sessionOf } from '../services/sessions/session-of.js';
+import { apiKeyReader } from './credentials/api-key-reader.js';
+import { type CredentialRules, credentialOf } from './credentials/credential-of.js';
+import { sessionReaders } from './credentials/session-readers.js';
+import {
+  type CredentialKind,
+  credentialKinds,
+  type MaybeSignedIn,
+  type SignedIn,
+  type SignedInByApiKey,
+  type SignedInBySession,
+  type SignedInByStytch,
+} from './credentials/signed-in.js';
+import { stytchReaders } from './credentials/stytch-reader.js';
 import type { Guard } from './guard.js';
-import { refuseOtherOrigins } from './require-same-origin.js';
 
-/** The kinds of credential that a request may carry. */
-export const credentialKinds = ['session', 'apiKey', 'stytch'] as const;
-export type CredentialKind = (typeof credentialKinds)[number];
-
-/** What `authenticate()` adds to `ctx.state`. */
-export interface SignedIn {
-  readonly user: User;
-  /** Null where the credential is an API key. */
-  readonly session: Session | null;
-  readonly credential: CredentialKind;
-  /** How the user proved who they are, such as `['password']`. */
-  readonly factors: readonly string[];
-}
-
-/** What `authenticate({ accept: ['session'] })` adds. */
-export interface SignedInBySession extends SignedIn {
-  readonly session: Session;
-}
-
-/** What `authenticate({ optional: true })` adds: everything is null when nobody is signed in. */
-export type MaybeSignedIn = SignedIn | { readonly [K in keyof SignedIn]: null };
+export type {
+  CredentialKind,
+  MaybeSignedIn,
+  SignedIn,
+  SignedInByApiKey,
+  SignedInBySession,
+  SignedInByStytch,
+};
 
 export interface AuthenticateOptions extends SharedOptions {
   /** True lets a request without a valid credential through, with a null user. Default false. */
@@ -46,17 +35,27 @@ export interface AuthenticateOptions extends SharedOptions {
   accept?: readonly CredentialKind[] | undefined;
 }
 
-const nobody: MaybeSignedIn = Object.freeze({ user: null, session: null, credential: null, factors: null });
+const nobody: MaybeSignedIn = Object.freeze({
+  user: null,
+  session: null,
+  apiKey: null,
+  credential: null,
+  factors: null,
+  claims: null,
+});
 
 /**
- * Lets a request through when it carries a valid access token, in the session cookie or as `Authorization: Bearer`.
+ * Lets a request through when it carries a valid credential: an access token, in the session cookie or as `Authorization:
+ * Bearer`, or an API key in `X-API-Key`; and where `accept` has `'stytch'`, a session of Stytch's (option `stytch`).
  *
  * Every credential that is presented is verified; an invalid one is passed over when another is valid, and the cookie
  * goes first. A state-changing request with the cookie must come from our own pages (see `requireSameOrigin()`).
  *
- * Refuses with 401 `token_missing`, `token_invalid`, `session_revoked`; 403 `user_inactive`, `cross_origin`; 400
- * `credentials_conflict` (two valid credentials of different users); 503 `database_unavailable`. With `optional` only the
- * last four remain, `user_inactive` excepted.
+ * Refuses with 401 `token_missing`, `token_invalid`, `session_revoked`; 403 `user_inactive`, `ip_not_allowed`; 403
+ * `credential_not_allowed` (a valid credential of a kind that is not in `accept`), `cross_origin`; 400 `credentials_conflict` (two
+ * valid credentials of different users, or a session beside an API key); 503 `database_unavailable`. With `optional` only the
+ * last four remain. Of Stytch's sessions also 403 `email_unverified`, 409 `email_taken` (a member who can be given no user) and 503
+ * `identity_provider_unavailable`.
  *
  * @example api.use(authenticate({ keys }));
  */
@@ -64,6 +63,12 @@ export function authenticate(options: AuthenticateOptions & { optional: true }):
 export function authenticate(
   options: AuthenticateOptions & { accept: readonly ['session']; optional?: false | undefined },
 ): Guard<{}, SignedInBySession>;
+export function authenticate(
+  options: AuthenticateOptions & { accept: readonly ['apiKey']; optional?: false | undefined },
+): Guard<{}, SignedInByApiKey>;
+export function authenticate(
+  options: AuthenticateOptions & { accept: readonly ['stytch']; optional?: false | undefined },
+): Guard<{}, SignedInByStytch>;
 export function authenticate(
   options: AuthenticateOptions & { optional?: false | undefined },
 ): Guard<{}, SignedIn>;
@@ -77,69 +82,22 @@ export function authenticate(options: AuthenticateOptions): Middleware {
       .min(1)
       .default(['session', 'apiKey']),
   };
-  const read = readOptions<{ optional: boolean }>('authenticate', options, own);
-  const verify = accessTokenVerifier(read);
+  const read = readOptions<Pick<CredentialRules, 'accept' | 'optional'>>('authenticate', options, own);
+  const { stytch, accept } = read;
+  if (accept.includes('stytch') && !stytch)
+    throw new TypeError("authenticate(): option stytch is required where accept has 'stytch'");
+  const readers = [
+    ...sessionReaders(read),
+    apiKeyReader(read),
+    ...(stytch ? stytchReaders({ ...read, stytch }) : []),
+  ];
 
   return async function authenticate(ctx, next) {
     const connection = connectionOf(ctx, read.connection);
-    const found = await credentialOf(ctx, connection, verify, read);
+    const found = await credentialOf(ctx, connection, readers, read);
     Object.assign(ctx.state, found ?? nobody);
     await next();
   };
-}
-
-/** The valid credential of a request, null where none is needed. */
-async function credentialOf(
-  ctx: ParameterizedContext,
-  connection: Connection,
-  verify: AccessTokenVerifier,
-  options: ReadSharedOptions & { optional: boolean },
-): Promise<SignedIn | null> {
-  const cookie = readCookie(ctx, 'access_token', options.cookies);
-  const bearer = bearerOf(ctx);
-  const refusals: TollgateError[] = [];
-  const attempt = async (token: string) => {
-    try {
-      return await verified(token, connection, verify, options.strict);
-    } catch (error) {
-      if (!isTollgateError(error) || error.status >= 500) throw error;
-      refusals.push(error);
-      return null;
-    }
-  };
-  const byCookie = cookie === undefined ? null : await attempt(cookie);
-  const byBearer = bearer === undefined ? null : await attempt(bearer);
-  if (byCookie) refuseOtherOrigins(ctx, options);
-  if (byCookie && byBearer && byCookie.user.id !== byBearer.user.id) throw refuse('credentials_conflict');
-  const found = byCookie ?? byBearer;
-  if (found)
-    return { user: found.user, session: found.session, credential: 'session', factors: found.factors };
-  if (options.optional) return null;
-  throw gravest(refusals);
-}
-
-async function verified(
-  token: string,
-  connection: Connection,
-  verify: AccessTokenVerifier,
-  strict: boolean,
-): Promise<LiveSession> {
-  const claims = verify(token);
-  if (!claims)
-    throw refuse('token_invalid', { headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' } });
-  return sessionOf(connection, { sessionId: claims.sid, userId: claims.sub, strict });
-}
-
-/** The token of `Authorization: Bearer …` (RFC 6750); another scheme is not meant for us. */
-function bearerOf(ctx: ParameterizedContext): string | undefined {
-  const header = ctx.req.headers.authorization;
-  return header && /^bearer(?: |$)/i.test(header) ? header.slice(7).trim() : undefined;
-}
-
-/** That the account is deactivated says more than that the session has ended, and that more than a bad token. */
-function gravest(refusals: readonly TollgateError[]): TollgateError {
-  const byCode = (code: ErrorCode) => refusals.find((refusal) => refusal.code === code);
-  return byCode('user_inactive') ?? byCode('session_revoked') ?? refusals[0] ?? refuse('token_missing');
 }
 
 /** The user whom `authenticate()` found, or 401 `token_missing`: also where that is missing upstream. */

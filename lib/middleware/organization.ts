@@ -28,7 +28,7 @@ export interface OrganizationOptions extends SharedOptions {
 /**
  * Finds the organization that a request is about, and the user's membership in it: the path's `:organizationId`, else the
  * header `X-Organization-Id`, else the only organization that the user belongs to. It is never kept in the session, so two
- * tabs of a browser can work in two organizations.
+ * tabs of a browser can work in two organizations. An API key that is for one organization acts in no other.
  *
  * Refuses with 401 `token_missing`; 400 `organization_required` when none is named and there is not just one (null with
  * `optional`); 404 `not_found` when the named one does not exist, is malformed or has no such member; 503
@@ -50,7 +50,9 @@ export function organization(options: OrganizationOptions = {}): Middleware {
     const { id: userId } = signedIn(ctx);
     const connection = connectionOf(ctx, read.connection);
     const named = namedIn(ctx, 'organizationId', 'X-Organization-Id');
-    const organizationId = named ?? (await onlyOne(connection, userId, read.strict));
+    const bound = ctx.state.apiKey?.organizationId; // such a key acts nowhere else
+    if (bound && named && named !== bound) throw refuse('not_found');
+    const organizationId = bound ?? named ?? (await onlyOne(connection, userId, read.strict));
     if (organizationId === undefined && !read.optional) {
       throw refuse('organization_required', { detail: 'Name one in the header X-Organization-Id' });
     }

@@ -27,6 +27,15 @@ export type AccessTokenVerifier = (token: string) => AccessClaims | null;
 const type = 'at+jwt'; // RFC 9068: no other JWT signed with the same key passes for an access token
 const longest = 4_096;
 
+/** Whether `token` calls itself an access token of this kind, genuine or not. */
+export function isAccessToken(token: string): boolean {
+  try {
+    return jwt.decode(token, { complete: true })?.header.typ === type;
+  } catch {
+    return false;
+  }
+}
+
 /** Signs an access token (RFC 7519) with the first key. */
 export function signAccessToken(options: AccessTokenOptions, claims: { sub: string; sid: string }): string {
   const { keyring, algorithm, issuer, audience, accessTtl: expiresIn } = options;

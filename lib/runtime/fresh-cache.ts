@@ -7,8 +7,14 @@ import { perConnection } from './per-connection.js';
 interface Entry<V> {
   /** What was loaded, or the promise of it while it is being loaded. */
   value: V | Promise<V>;
-  readonly subjects: readonly string[];
+  subjects: readonly string[];
 }
+
+/** Whose change makes a value load again. Where only the value itself can tell, any change while it loads does. */
+export type SubjectsOf<V> = readonly string[] | ((value: V) => readonly string[]);
+
+/** Stands for every subject. */
+const anybody = '*';
 
 const hour = 3_600_000;
 
@@ -39,7 +45,7 @@ export class FreshCache<V extends object> {
    * The value under `key`, from memory or by `load`; a change of any of `subjects` makes it load again. With `strict` it is
    * the value that the database has now.
    */
-  get(key: string, subjects: readonly string[], load: () => PromiseLike<V>, strict = false): V | Promise<V> {
+  get(key: string, subjects: SubjectsOf<V>, load: () => PromiseLike<V>, strict = false): V | Promise<V> {
     if (strict || !this.#feed.isLive()) return this.#read(key, load);
     return this.#entries.get(key)?.value ?? this.#load(key, subjects, load);
   }
@@ -68,14 +74,19 @@ export class FreshCache<V extends object> {
     return running;
   }
 
-  #load(key: string, subjects: readonly string[], load: () => PromiseLike<V>): Promise<V> {
+  #load(key: string, subjects: SubjectsOf<V>, load: () => PromiseLike<V>): Promise<V> {
     const loading = database(load);
-    const entry: Entry<V> = { value: loading, subjects };
+    const told = typeof subjects === 'function';
+    const entry: Entry<V> = { value: loading, subjects: told ? [anybody] : subjects };
     this.#entries.set(key, entry);
-    for (const subject of subjects) this.#link(subject, key);
+    this.#link(key, entry.subjects);
     loading.then(
       (value) => {
         entry.value = value;
+        if (!told || this.#entries.peek(key) !== entry) return;
+        this.#unlink(key, entry.subjects);
+        entry.subjects = subjects(value);
+        this.#link(key, entry.subjects);
       },
       () => {
         if (this.#entries.peek(key) === entry) this.#entries.delete(key); // a refusal is not remembered
@@ -84,10 +95,12 @@ export class FreshCache<V extends object> {
     return loading;
   }
 
-  #link(subject: string, key: string): void {
-    const keys = this.#keysOf.get(subject);
-    if (keys) keys.add(key);
-    else this.#keysOf.set(subject, new Set([key]));
+  #link(key: string, subjects: readonly string[]): void {
+    for (const subject of subjects) {
+      const keys = this.#keysOf.get(subject);
+      if (keys) keys.add(key);
+      else this.#keysOf.set(subject, new Set([key]));
+    }
   }
 
   #unlink(key: string, subjects: readonly string[]): void {
@@ -104,7 +117,9 @@ export class FreshCache<V extends object> {
 
   #drop(subject: string | undefined): void {
     if (subject === undefined) this.#entries.clear();
-    else for (const key of [...(this.#keysOf.get(subject) ?? [])]) this.#entries.delete(key);
+    else
+      for (const each of [subject, anybody])
+        for (const key of [...(this.#keysOf.get(each) ?? [])]) this.#entries.delete(key);
   }
 }
 

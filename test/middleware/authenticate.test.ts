@@ -6,14 +6,20 @@ import Koa from 'koa';
 import mongoose, { type Connection } from 'mongoose';
 import request, { type Response } from 'supertest';
 import {
+  ApiKeys,
   type AuthenticateOptions,
   authenticate,
+  createApiKey,
+  createOrganization,
   createUser,
+  Memberships,
+  type NewApiKey,
   problems,
   type SharedOptions,
   type SignedInSession,
   signIn,
 } from '../../lib/index.js';
+import { watchCommands } from '../support/commands.js';
 import { connect, emptyWorld, inspector, secret, serve, times, until } from '../support/world.js';
 
 const password = 'correct horse battery';
@@ -23,9 +29,10 @@ async function guarded(options: AuthenticateOptions) {
   const router = new Router();
   const guard = authenticate(options as AuthenticateOptions & { optional?: false });
   router.all('/me', guard, (ctx) => {
-    const { user, session, credential, factors } = ctx.state;
-    const shared = [user, user?.roles, session, factors];
-    ctx.body = { user, session, credential, factors, frozen: shared.every(Object.isFrozen) };
+    const { user, session, apiKey, credential, factors, claims } = ctx.state;
+    const shared = [user, user?.roles, session, apiKey, apiKey?.scopes, factors, claims];
+    const frozen = shared.every(Object.isFrozen);
+    ctx.body = { user, session, apiKey, credential, factors, claims, frozen };
   });
   const app = new Koa();
   app.use(problems());
@@ -136,7 +143,8 @@ describe('authenticate()', () => {
 
       const { body } = await app.get('/me').set(bearer(ada.accessToken)).expect(200);
 
-      expect(body).to.deep.include({ credential: 'session', factors: ['password'], frozen: true });
+      const found = { credential: 'session', factors: ['password'], apiKey: null, claims: {}, frozen: true };
+      expect(body).to.deep.include(found);
       expect(body.user).to.have.all.keys(
         'id',
         'email',
@@ -441,7 +449,15 @@ describe('authenticate()', () => {
 
       expect(await answersTo(app, cases)).to.deep.equal(all(cases, '200 nobody'));
       const { body } = await app.get('/me').set(bearer('nonsense'));
-      expect(body).to.include({ user: null, session: null, credential: null, factors: null });
+      const nobody = {
+        user: null,
+        session: null,
+        apiKey: null,
+        credential: null,
+        factors: null,
+        claims: null,
+      };
+      expect(body).to.include(nobody);
       await inspector()
         .collection('users')
         .updateMany({}, { $set: { status: 'inactive' } });
@@ -573,6 +589,222 @@ describe('authenticate()', () => {
       const answer = await app.post('/me').set({ ...cookie(ada.accessToken), Origin: evil });
 
       expect(answerOf(answer)).to.equal('403 cross_origin');
+    });
+  });
+
+  describe('with an API key', () => {
+    const byKey = (key: string) => ({ 'X-API-Key': key });
+
+    /** The guarded application, and a key of Ada's. */
+    async function keyWorld(options: Partial<AuthenticateOptions> = {}, limits: Partial<NewApiKey> = {}) {
+      const all = await guardedWorld(options);
+      const make = (input: Partial<NewApiKey> = {}) =>
+        createApiKey({ ...all.shared, userId: all.ada.user.id, name: 'nightly', ...input });
+      return { ...all, make, ...(await make(limits)) };
+    }
+
+    it('finds its user, and says by which key, in frozen state', async () => {
+      const { app, ada, key, id, prefix } = await keyWorld({}, { scopes: ['images.write'] });
+
+      const { body } = await app.get('/me').set(byKey(key)).expect(200);
+
+      const found = { credential: 'apiKey', session: null, factors: [], claims: {}, frozen: true };
+      expect(body).to.deep.include(found);
+      expect(body.user.id).to.equal(ada.user.id);
+      expect(body.apiKey).to.deep.include({ id, prefix, name: 'nightly', scopes: ['images.write'] });
+      expect(JSON.stringify(body)).not.to.contain(key.slice(12)).and.not.to.match(/hash/i);
+    });
+
+    it('takes it from X-API-Key alone, never from the query string or another place', async () => {
+      const { app, key } = await keyWorld();
+      const places: Record<string, string>[] = [
+        bearer(key),
+        cookie(key),
+        { Authorization: `ApiKey ${key}` },
+        { 'X-Api-Token': key },
+        { Cookie: `x-api-key=${key}` },
+      ];
+      for (const headers of places) expect((await app.get('/me').set(headers)).status).to.equal(401);
+      const query = `/me?apiKey=${key}&api_key=${key}&x-api-key=${key}&X-API-Key=${key}&key=${key}`;
+      expect(answerOf(await app.get(query))).to.equal('401 token_missing');
+    });
+
+    it('refuses what is no key with 401 token_invalid, without asking the database', async () => {
+      const { shared, key } = await keyWorld();
+      const connection = await connect(undefined, {
+        monitorCommands: true,
+        autoIndex: false,
+        autoCreate: false,
+      });
+      const app = await guarded({ ...shared, connection });
+      const commands = watchCommands(connection);
+      const other = (at: number) => key.slice(0, at) + (key[at] === 'a' ? 'b' : 'a') + key.slice(at + 1);
+      const texts = [
+        'x', 'null', 'undefined', '{"$ne":""}', '[]', '[object Object]', 'tg_', 'tg___', '%00', '\u00e9', '0', '__proto__',
+        other(0), other(3), other(11), other(12), other(30), other(key.length - 1), key.slice(0, -1), `${key}a`,
+        `${key}, ${key}`, `Bearer ${key}`, `"${key}"`, key.toUpperCase(), key.slice(3), 'A'.repeat(8_000),
+      ]; // biome-ignore format: a list to scan
+
+      for (const text of texts) {
+        const answer = await app.get('/me').set(byKey(text));
+        expect(answerOf(answer), text.slice(0, 40)).to.equal('401 token_invalid');
+        expect(answer.headers['www-authenticate']).to.match(/^Bearer/);
+      }
+      expect(commands).to.deep.equal([]);
+      expect(answerOf(await app.get('/me').set(byKey('')))).to.equal('401 token_missing');
+    });
+
+    it('refuses it beside a session with 400 credentials_conflict, and passes over whatever is not valid', async () => {
+      const { app, ada, bob, key, make } = await keyWorld();
+      const expired = await make({ expiresAt: new Date(Date.now() + 60_000) });
+      await ApiKeys(inspector()).updateOne({ _id: expired.id }, { expiresAt: new Date(0) });
+      const token = ada.accessToken;
+      const cases = {
+        'with her own cookie': { ...byKey(key), ...cookie(token) },
+        'with her own token': { ...byKey(key), ...bearer(token) },
+        "with another's token": { ...byKey(key), ...bearer(bob.accessToken) },
+        'with a bad token': { ...byKey(key), ...bearer('nonsense') },
+        'with a bad cookie': { ...byKey(key), ...cookie('nonsense') },
+        'bad, with a token': { ...byKey('nonsense'), ...bearer(token) },
+        'expired, with a cookie': { ...byKey(expired.key), ...cookie(token) },
+        "expired, with another's cookie": { ...byKey(expired.key), ...cookie(bob.accessToken) },
+        'bad, with a bad token': { ...byKey('nonsense'), ...bearer('nonsense') },
+      };
+
+      expect(await answersTo(app, cases)).to.deep.equal({
+        'with her own cookie': '400 credentials_conflict',
+        'with her own token': '400 credentials_conflict',
+        "with another's token": '400 credentials_conflict',
+        'with a bad token': '200 ada@example.com',
+        'with a bad cookie': '200 ada@example.com',
+        'bad, with a token': '200 ada@example.com',
+        'expired, with a cookie': '200 ada@example.com',
+        "expired, with another's cookie": '200 bob@example.com',
+        'bad, with a bad token': '401 token_invalid',
+      });
+    });
+
+    it('takes only the kinds that it accepts, and refuses a valid one of another kind with 403 credential_not_allowed', async () => {
+      const { shared, ada, key } = await keyWorld();
+      const cases = {
+        key: byKey(key),
+        session: bearer(ada.accessToken),
+        'bad key': byKey('nonsense'),
+        'bad session': bearer('nonsense'),
+        'session, bad key': { ...bearer(ada.accessToken), ...byKey('nonsense') },
+        'key, bad session': { ...bearer('nonsense'), ...byKey(key) },
+        both: { ...bearer(ada.accessToken), ...byKey(key) },
+        none: {} as Record<string, string>,
+      };
+      const [yes, no] = ['200 ada@example.com', '403 credential_not_allowed'];
+      const alike = {
+        'bad key': '401 token_invalid',
+        'bad session': '401 token_invalid',
+        both: '400 credentials_conflict',
+        none: '401 token_missing',
+      };
+      const answers = async (accept?: AuthenticateOptions['accept']) =>
+        answersTo(await guarded({ ...shared, accept }), cases);
+
+      const [keyOnly, sessionOnly, either] = [
+        await answers(['apiKey']),
+        await answers(['session']),
+        await answers(),
+      ];
+
+      const [key_, session] = ['key, bad session', 'session, bad key'];
+      expect(keyOnly).to.deep.equal({ ...alike, key: yes, [key_]: yes, session: no, [session]: no });
+      expect(sessionOnly).to.deep.equal({ ...alike, key: no, [key_]: no, session: yes, [session]: yes });
+      expect(either).to.deep.equal({ ...alike, key: yes, [key_]: yes, session: yes, [session]: yes });
+    });
+
+    it('where signing in is optional takes an invalid key for none, but not a valid one of another kind', async () => {
+      const { shared, make, key } = await keyWorld({ optional: true });
+      const elsewhere = await make({ allowedIps: ['192.0.2.1'] });
+      const app = await guarded({ ...shared, optional: true });
+      const cases = {
+        valid: byKey(key),
+        nonsense: byKey('nonsense'),
+        'from elsewhere': byKey(elsewhere.key),
+      };
+      expect(await answersTo(app, cases)).to.deep.equal({
+        valid: '200 ada@example.com',
+        nonsense: '200 nobody',
+        'from elsewhere': '200 nobody',
+      });
+      const sessionsOnly = await guarded({ ...shared, optional: true, accept: ['session'] });
+      expect(await answersTo(sessionsOnly, cases)).to.deep.equal({
+        valid: '403 credential_not_allowed',
+        nonsense: '200 nobody',
+        'from elsewhere': '200 nobody',
+      });
+    });
+
+    it('lets it through from any page, for browsers do not send it unasked', async () => {
+      const { app, key } = await keyWorld();
+      const foreign = { Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' };
+      expect(answerOf(await app.post('/me').set({ ...foreign, ...byKey(key) }))).to.equal(
+        '200 ada@example.com',
+      );
+    });
+
+    const keys = () => inspector().collection('tollgate_api_keys');
+    const users = () => inspector().collection('users');
+    const past = new Date(Date.now() - 1000);
+    const changes: [what: string, make: () => Promise<unknown>, answer: string][] = [
+      ['the key of a deactivated user', () => users().updateMany({}, { $set: { status: 'inactive' } }), '403 user_inactive'],
+      ['the key of a deleted user', () => users().deleteMany({}), '401 token_invalid'],
+      ['a deleted key', () => keys().updateMany({}, { $set: { deletedAt: past } }), '401 token_invalid'],
+      ['an erased key', () => keys().deleteMany({}), '401 token_invalid'],
+      ['an expired key', () => keys().updateMany({}, { $set: { expiresAt: past } }), '401 token_invalid'],
+      ['a used-up key', () => keys().updateMany({}, { $set: { usesLeft: 0 } }), '401 token_invalid'],
+      ['a key for another address', () => keys().updateMany({}, { $set: { allowedIps: ['192.0.2.1'] } }), '403 ip_not_allowed'],
+      ['the key of a member who left', () => Memberships(inspector()).deleteMany({}), '401 token_invalid'],
+    ]; // biome-ignore format: a table
+
+    for (const [what, make, answer] of changes) {
+      it(`answers ${answer} for ${what}, in strict mode also right after a request that passed`, async () => {
+        const { app, shared, ada, ...world } = await keyWorld();
+        const { id } = await createOrganization({ ...shared, name: 'A', slug: 'a', owner: ada.user.id });
+        const { key } = await world.make({ organizationId: id });
+        const strict = await guarded({ ...shared, strict: true });
+        await strict.get('/me').set(byKey(key)).expect(200);
+
+        await make();
+
+        expect(answerOf(await strict.get('/me').set(byKey(key))), 'strict').to.equal(answer);
+        expect(answerOf(await app.get('/me').set(byKey(key))), 'first use').to.equal(answer);
+      });
+    }
+
+    it('asks the database nothing for a key that is known, and once in strict mode', async () => {
+      const { shared, key } = await keyWorld();
+      const connection = await connect(undefined, {
+        monitorCommands: true,
+        autoIndex: false,
+        autoCreate: false,
+      });
+      const commands = watchCommands(connection);
+      const commandsOf = async (app: App, requests: number) => {
+        const before = commands.length;
+        for (const _ of times(requests, () => 0)) await app.get('/me').set(byKey(key)).expect(200);
+        return commands.slice(before).sort();
+      };
+
+      const cached = await guarded({ ...shared, connection });
+      await commandsOf(cached, 1);
+      await until(() => commands.length > 1);
+      expect(commands).to.deep.equal(['aggregate', 'update']); // that it is in use is noted, without waiting
+      await until(async () => (await commandsOf(cached, 1)).length === 0);
+      expect(await commandsOf(cached, 20)).to.deep.equal([]);
+      const strict = await guarded({ ...shared, connection, strict: true });
+      expect(await commandsOf(strict, 5)).to.deep.equal(times(5, () => 'aggregate'));
+    });
+
+    it('answers 503, not 401, while the database gives no answer', async () => {
+      const { connection, app, key } = await keyWorld({ optional: true });
+      await connection.close();
+      expect(answerOf(await app.get('/me').set(byKey(key)))).to.equal('503 database_unavailable');
     });
   });
 });

@@ -33,7 +33,7 @@ const nobodysId = '0123456789abcdef01234567';
 
 /** Answers with what the guards before it have found. */
 const show: Middleware = (ctx) => {
-  const { user, session, credential, factors, requestId, ...found } = ctx.state;
+  const { user, session, apiKey, credential, factors, claims, requestId, ...found } = ctx.state;
   ctx.body = found;
 };
 

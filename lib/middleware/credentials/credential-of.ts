@@ -1,0 +1,90 @@
+import type { ParameterizedContext } from 'koa';
+import type { Connection } from 'mongoose';
+import { type ErrorCode, isTollgateError, refuse, type TollgateError } from '../../errors.js';
+import { type OriginRules, refuseOtherOrigins } from '../require-same-origin.js';
+import type { CredentialKind, SignedIn } from './signed-in.js';
+
+/** A valid credential. */
+export interface Found {
+  readonly state: SignedIn;
+  /** Whether browsers send it unasked, as they do cookies: then a request that changes something must come from our own pages. */
+  readonly ambient: boolean;
+  /** What remains to be done when the request goes ahead by this credential, such as counting a use; it may refuse. */
+  readonly claim?: (() => Promise<SignedIn>) | undefined;
+}
+
+/**
+ * Reads one kind of credential: undefined, at once, where the request presents none. An invalid one rejects with its refusal,
+ * which counts only when no other credential is valid.
+ */
+export type CredentialReader = (
+  ctx: ParameterizedContext,
+  connection: Connection,
+) => Promise<Found> | undefined;
+
+export interface CredentialRules extends OriginRules {
+  readonly accept: readonly CredentialKind[];
+  readonly optional: boolean;
+}
+
+/** The valid credential of a request, the first that a reader finds and that is accepted; null where none is needed. */
+export async function credentialOf(
+  ctx: ParameterizedContext,
+  connection: Connection,
+  readers: readonly CredentialReader[],
+  rules: CredentialRules,
+): Promise<SignedIn | null> {
+  const found: Found[] = [];
+  const refusals: TollgateError[] = [];
+  for (const read of readers) {
+    const presented = read(ctx, connection);
+    if (!presented) continue;
+    try {
+      found.push(await presented);
+    } catch (error) {
+      refusals.push(refusalOf(error));
+    }
+  }
+  const [first] = found;
+  if (!first) return nobody(refusals, rules);
+  if (found.some(({ ambient }) => ambient)) refuseOtherOrigins(ctx, rules);
+  if (found.length > 1 && found.some((other) => contradict(first, other)))
+    throw refuse('credentials_conflict');
+  const chosen = found.find(({ state }) => rules.accept.includes(state.credential));
+  if (!chosen) throw notAllowed(first, rules.accept);
+  if (!chosen.claim) return chosen.state;
+  return chosen.claim().catch((error: unknown) => nobody([refusalOf(error)], rules));
+}
+
+const contradict = ({ state: one }: Found, { state: other }: Found): boolean =>
+  one.user.id !== other.user.id || (one.apiKey === null) !== (other.apiKey === null);
+
+const notAllowed = ({ state }: Found, accept: readonly CredentialKind[]): TollgateError =>
+  refuse('credential_not_allowed', {
+    detail: `A credential of the kind ${state.credential} is not accepted here, but ${accept.join(' or ')} is`,
+  });
+
+/** What a credential is refused by; that there is no answer is no refusal, and ends the request. */
+function refusalOf(error: unknown): TollgateError {
+  if (!isTollgateError(error) || error.status >= 500) throw error;
+  return error;
+}
+
+function nobody(refusals: readonly TollgateError[], { optional }: CredentialRules): null {
+  if (optional) return null;
+  throw gravest(refusals);
+}
+
+/** What says most about why the request was refused goes first. */
+const byGravity: readonly ErrorCode[] = [
+  'user_inactive',
+  'ip_not_allowed',
+  'session_revoked',
+  'email_unverified',
+  'email_taken',
+];
+
+function gravest(refusals: readonly TollgateError[]): TollgateError {
+  const grave = byGravity.flatMap((code) => refusals.find((refusal) => refusal.code === code) ?? []);
+  return grave[0] ?? refusals[0] ?? refuse('token_missing');
+}

@@ -1,0 +1,83 @@
+import type Router from '@koa/router';
+import Joi from 'joi';
+import type { ParameterizedContext } from 'koa';
+import { authenticate } from '../../middleware/authenticate.js';
+import { body } from '../../middleware/body.js';
+import { endpoint } from '../../middleware/endpoint.js';
+import { query } from '../../middleware/query.js';
+import { connectionOf } from '../../runtime/connection.js';
+import type { ReadSharedOptions } from '../../runtime/options.js';
+import { pageQuery } from '../../runtime/page.js';
+import type { ShownApiKey } from '../../services/api-keys/as-api-key.js';
+import { apiKeyFields, apiKeyName, createApiKey } from '../../services/api-keys/create-api-key.js';
+import { deleteApiKey } from '../../services/api-keys/delete-api-key.js';
+import { listApiKeys } from '../../services/api-keys/list-api-keys.js';
+import { longestOverlap, rotateApiKey } from '../../services/api-keys/rotate-api-key.js';
+import { done, originOf } from '../answers.js';
+
+/** A day, or a time that says its offset from UTC: without one it would mean another time on every machine. */
+const moment = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2}))?$/;
+
+const date = Joi.any<Date>().custom((text: unknown, helpers) => {
+  const parsed = typeof text === 'string' && moment.test(text) ? new Date(text) : null;
+  if (parsed && !Number.isNaN(parsed.getTime())) return parsed;
+  return helpers.message({ custom: 'must be a time in ISO 8601, such as 2030-01-31T12:00:00Z' });
+});
+
+/** One's API keys: a session makes, lists and deletes them; no key can make another. */
+export function apiKeyRoutes(router: Router, shared: ReadSharedOptions): void {
+  const bySession = authenticate({ ...shared, accept: ['session'] });
+
+  router.get(
+    '/api-keys',
+    endpoint(bySession, query(...pageQuery), async function listOwn(ctx) {
+      const { limit, cursor: after } = ctx.state.query;
+      const { id: userId } = ctx.state.user;
+      ctx.body = await listApiKeys({ userId, connection: connectionOf(ctx), limit, after });
+    }),
+  );
+
+  router.post(
+    '/api-keys',
+    endpoint(
+      bySession,
+      body({ name: apiKeyName }, { ...apiKeyFields, expiresAt: date }),
+      async function create(ctx) {
+        const { id: userId } = ctx.state.user;
+        const where = { ...originOf(ctx, shared), connection: connectionOf(ctx) };
+        show(ctx, await createApiKey({ ...shared, ...where, ...ctx.request.body, userId }));
+      },
+    ),
+  );
+
+  router.delete(
+    '/api-keys/:id',
+    endpoint(bySession, query({}), async function remove(ctx) {
+      const { id: userId } = ctx.state.user;
+      const apiKeyId = ctx.params.id as string;
+      await deleteApiKey({ ...originOf(ctx, shared), userId, apiKeyId, connection: connectionOf(ctx) });
+      done(ctx);
+    }),
+  );
+
+  router.post(
+    '/api-keys/:id/rotate',
+    endpoint(
+      bySession,
+      body({ overlap: Joi.number().integer().min(0).max(longestOverlap).default(0) }),
+      async function rotate(ctx) {
+        const which = { userId: ctx.state.user.id, apiKeyId: ctx.params.id as string };
+        const where = { ...originOf(ctx, shared), connection: connectionOf(ctx) };
+        show(ctx, await rotateApiKey({ ...where, ...which, ...ctx.request.body }));
+      },
+    ),
+  );
+}
+
+/** The only answer with the key in it. */
+function show(ctx: ParameterizedContext, apiKey: ShownApiKey): void {
+  ctx.status = 201;
+  ctx.set('Location', ctx.path.replace(/(\/api-keys)(\/.*)?$/, `$1/${apiKey.id}`));
+  ctx.set('Cache-Control', 'no-store');
+  ctx.body = apiKey;
+}
