@@ -24,6 +24,11 @@ export type SessionChoice =
   | { readonly user: Types.ObjectId; readonly credentialEpoch: { $lte: number } }
   | { readonly user: Types.ObjectId; readonly _id?: { $ne: Types.ObjectId } };
 
+export interface OwnSession {
+  readonly _id: Types.ObjectId;
+  readonly user: Types.ObjectId;
+}
+
 /** The filter of sessions that have neither been ended nor expired, by the database's clock. */
 export const liveSession = { revokedAt: null, $expr: { $gt: ['$expiresAt', '$$NOW'] } };
 
@@ -81,6 +86,15 @@ export const sessionSchema = new Schema(
           updatePipeline: true,
           returnDocument: 'after',
         }).lean();
+      },
+
+      /** Notes that the user of a live session, by the credentials of `credentialEpoch`, has just proved `factor`. */
+      prove(which: OwnSession, credentialEpoch: number, factor: string, session: ClientSession) {
+        return this.updateOne(
+          { ...which, credentialEpoch, ...liveSession },
+          { $currentDate: { authenticatedAt: true }, $addToSet: { factors: factor } },
+          { session },
+        );
       },
 
       /** Ends the live sessions that `which` selects; gives them. */

@@ -1,54 +1,14 @@
 import { type ClientSession, type InferSchemaType, Schema, type Types } from 'mongoose';
 import { accessor, tollgateSchema } from './accessor.js';
-
-/** A hash with what it takes to verify it: the scheme, and the pepper that was mixed in (null: none). */
-const passwordSchema = new Schema(
-  {
-    scheme: { type: String, required: true },
-    pepperId: { type: String, default: null },
-    hash: { type: String, required: true },
-  },
-  { _id: false },
-);
-
-/** An account elsewhere by which the user signs in: what names it is the issuer and the subject there, never the e-mail. */
-const identitySchema = new Schema(
-  {
-    provider: { type: String, required: true }, // our name of it, such as google
-    issuer: { type: String, required: true },
-    subject: { type: String, required: true },
-    email: { type: String, default: null }, // as the provider said it, to be shown
-    linkedAt: { type: Date, required: true },
-  },
-  { _id: false },
-);
-
-/** A WebAuthn credential, of which only the public half is known. */
-const passkeySchema = new Schema(
-  {
-    id: { type: String, required: true }, // base64url, as browsers send it
-    publicKey: { type: String, required: true }, // COSE, base64url
-    counter: { type: Number, required: true },
-    transports: { type: [String], default: [] },
-    backedUp: { type: Boolean, default: false },
-    name: { type: String, default: null },
-    createdAt: { type: Date, required: true },
-    lastUsedAt: { type: Date, default: null },
-  },
-  { _id: false },
-);
-
-/** A TOTP secret (RFC 6238), encrypted under a signing key, and the hashes of the recovery codes that go with it. */
-const totpSchema = new Schema(
-  {
-    keyId: { type: String, required: true },
-    secret: { type: String, required: true },
-    confirmedAt: { type: Date, default: null }, // null: shown, but not proved yet
-    lastStep: { type: Number, default: 0 }, // a code of this step or an earlier one has been used
-    recoveryCodes: { type: [String], default: [] },
-  },
-  { _id: false },
-);
+import {
+  type Identity,
+  identitySchema,
+  passkeySchema,
+  passwordSchema,
+  type SealedTotp,
+  type StoredPasskey,
+  totpSchema,
+} from './user-credentials.js';
 
 export const userSchema = new Schema(
   {
@@ -82,6 +42,27 @@ export const userSchema = new Schema(
         return this.findOneAndUpdate(judged, now, { session, returnDocument: 'after' }).lean();
       },
 
+      /**
+       * Adds an account elsewhere, as long as the credentials are those of `credentialEpoch` and there is none of its provider.
+       * It modifies the user, so that a reset at the same time conflicts with it. Null when nothing was added.
+       */
+      link(
+        id: Types.ObjectId,
+        credentialEpoch: number,
+        identity: Omit<Identity, 'linkedAt'>,
+        session: ClientSession,
+      ) {
+        const epochs = credentialEpoch === 0 ? [0, null] : [credentialEpoch];
+        const judged = {
+          _id: id,
+          credentialEpoch: { $in: epochs },
+          status: { $ne: 'inactive' as const },
+          'identities.provider': { $ne: identity.provider },
+        };
+        const $push = { identities: { ...identity, linkedAt: new Date() } };
+        return this.findOneAndUpdate(judged, { $push }, { session, returnDocument: 'after' }).lean();
+      },
+
       /** Stores a stronger hash of the password that was verified against `old`; nothing if it was changed since. */
       upgradePassword(
         id: unknown,
@@ -90,14 +71,64 @@ export const userSchema = new Schema(
       ) {
         return this.updateOne({ _id: id, 'password.hash': old }, { $set: { password } });
       },
+
+      /** Keeps a TOTP secret until it is proved, in place of one that was not; nothing where a proved one is in use. */
+      offerTotp(id: Types.ObjectId, { keyId, secret }: SealedTotp) {
+        const totp = { keyId, secret, confirmedAt: null, lastStep: 0, recoveryCodes: [] };
+        return this.updateOne({ _id: id, 'totp.confirmedAt': null }, { $set: { totp } });
+      },
+
+      /** Uses up the codes of a TOTP secret up to those of `step`, once, and seals it anew where that is given. */
+      spendTotp(
+        id: Types.ObjectId,
+        { secret, step, resealed }: { secret: string; step: number; resealed?: SealedTotp | undefined },
+        session: ClientSession,
+      ) {
+        const unspent = { 'totp.secret': secret, 'totp.lastStep': { $lt: step } };
+        const sealed = resealed && { 'totp.keyId': resealed.keyId, 'totp.secret': resealed.secret };
+        return this.updateOne(
+          { _id: id, 'totp.confirmedAt': { $ne: null }, ...unspent },
+          { $set: { 'totp.lastStep': step, ...sealed } },
+          { session },
+        );
+      },
+
+      /** Uses up a recovery code by its hash, once. */
+      spendRecoveryCode(id: Types.ObjectId, hash: string, session: ClientSession) {
+        const unspent = { _id: id, 'totp.confirmedAt': { $ne: null }, 'totp.recoveryCodes': hash };
+        return this.updateOne(unspent, { $pull: { 'totp.recoveryCodes': hash } }, { session });
+      },
+
+      /** Adds a passkey to those of a user, unless it is there or they have `most` of them. */
+      addPasskey(id: Types.ObjectId, passkey: StoredPasskey, most: number, session: ClientSession) {
+        const room = { 'passkeys.id': { $ne: passkey.id }, [`passkeys.${most - 1}`]: { $exists: false } };
+        return this.updateOne({ _id: id, ...room }, { $push: { passkeys: passkey } }, { session });
+      },
+
+      /** Notes the use of a passkey; nothing when its counter did not grow, as with a copy of the authenticator. */
+      usePasskey(id: Types.ObjectId, passkey: { id: string; counter: number; backedUp: boolean }) {
+        const counter = passkey.counter === 0 ? 0 : { $lt: passkey.counter }; // 0 for ever: it does not count
+        return this.updateOne(
+          { _id: id, passkeys: { $elemMatch: { id: passkey.id, counter } } },
+          {
+            $set: { 'passkeys.$.counter': passkey.counter, 'passkeys.$.backedUp': passkey.backedUp },
+            $currentDate: { 'passkeys.$.lastUsedAt': true },
+          },
+        );
+      },
     },
   },
 );
 
 userSchema.set('timestamps', true);
 userSchema.index({ email: 1 }, { unique: true });
+userSchema.index({ roles: 1, _id: 1 });
 userSchema.index({ 'identities.issuer': 1, 'identities.subject': 1 }, { unique: true, sparse: true });
 userSchema.index({ 'passkeys.id': 1 }, { unique: true, sparse: true });
+userSchema.index(
+  { 'password.pepperId': 1 },
+  { partialFilterExpression: { 'password.pepperId': { $type: 'string' } } }, // for ready(): is a pepper in use?
+);
 tollgateSchema(userSchema);
 
 /** The paths by which a user signs in: nothing but a sign-in reads them. */
