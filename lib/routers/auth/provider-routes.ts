@@ -1,0 +1,46 @@
+import type Router from '@koa/router';
+import { authenticate } from '../../middleware/authenticate.js';
+import { body } from '../../middleware/body.js';
+import { endpoint } from '../../middleware/endpoint.js';
+import { query } from '../../middleware/query.js';
+import { requireRecentSignIn } from '../../middleware/require-recent-sign-in.js';
+import { connectionOf } from '../../runtime/connection.js';
+import { listIdentities } from '../../services/federation/list-identities.js';
+import { unlinkIdentity } from '../../services/federation/unlink-identity.js';
+import { done, originOf } from '../answers.js';
+import { handshake } from './handshake.js';
+import { begin, type OAuthShared, returnTo } from './oauth-shared.js';
+
+/** The accounts elsewhere that a user has linked. */
+export function providerRoutes(router: Router, shared: OAuthShared): void {
+  const bySession = authenticate({ ...shared, accept: ['session'] });
+  const recent = requireRecentSignIn();
+
+  router.get(
+    '/providers',
+    endpoint(query({}), bySession, async function list(ctx) {
+      const items = await listIdentities({ userId: ctx.state.user.id, connection: connectionOf(ctx) });
+      ctx.body = { items, nextCursor: null, available: Object.keys(shared.providers) };
+    }),
+  );
+
+  router.post(
+    '/providers/:provider',
+    endpoint(body({}, returnTo(shared)), bySession, recent, handshake(shared), async function link(ctx) {
+      const { user, session } = ctx.state;
+      const linking = { userId: user.id, sessionId: session.id };
+      ctx.body = { url: await begin(ctx, shared, { linking, returnTo: ctx.request.body.returnTo }) };
+    }),
+  );
+
+  router.delete(
+    '/providers/:provider',
+    endpoint(query({}), bySession, recent, async function unlink(ctx) {
+      const { user, session } = ctx.state;
+      const provider = ctx.params.provider as string;
+      const input = { userId: user.id, provider, keep: session.id, connection: connectionOf(ctx) };
+      await unlinkIdentity({ ...originOf(ctx, shared), ...input });
+      done(ctx);
+    }),
+  );
+}

@@ -1,0 +1,39 @@
+import type { Connection } from 'mongoose';
+import { refuse } from '../../errors.js';
+import { OneTimeTokens } from '../../models/one-time-token.js';
+import { database } from '../../runtime/database.js';
+import { objectId } from '../../runtime/ids.js';
+import { ask } from './ask.js';
+import { endHandshake, type Secrets } from './handshake.js';
+import { identityOf, type ProvidedIdentity } from './identity-of.js';
+import type { Provider } from './provider.js';
+
+/** Seconds that a handshake may take. */
+export const handshakeTtl = 600;
+
+export interface FinishHandshake {
+  readonly connection: Connection;
+  readonly provider: Provider;
+  /** Of the browser that came back with their state. */
+  readonly secrets: Secrets;
+  readonly code: string;
+}
+
+/**
+ * Who came back from a provider with `code`. The state is spent in the database before anything else happens, so that it counts
+ * once, whichever instances see it.
+ *
+ * @throws {TollgateError} `token_used` (400) when the state has been used, `identity_provider_unavailable` (503) when the provider
+ *   fails in any way, an id_token that is not genuine among them
+ */
+export async function finishHandshake({
+  connection,
+  provider,
+  secrets,
+  code,
+}: FinishHandshake): Promise<ProvidedIdentity> {
+  const id = objectId(secrets.state.slice(0, 24)); // 96 of its 160 random bits
+  const fresh = id && (await database(() => OneTimeTokens(connection).spend(id, 'oauth', handshakeTtl)));
+  if (!fresh) throw refuse('token_used');
+  return ask(async () => identityOf(provider, await endHandshake(provider, secrets, code), secrets));
+}

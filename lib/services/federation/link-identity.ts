@@ -1,0 +1,47 @@
+import type { Connection } from 'mongoose';
+import { type Origin, recordAudit } from '../../audit/record-audit.js';
+import { refuse } from '../../errors.js';
+import { changed } from '../../models/revocation.js';
+import { liveSession, Sessions } from '../../models/session.js';
+import { Users } from '../../models/user.js';
+import { isDuplicate } from '../../runtime/database.js';
+import { objectId } from '../../runtime/ids.js';
+import { transaction } from '../../runtime/transaction.js';
+import type { ProvidedIdentity } from './identity-of.js';
+
+export interface LinkIdentity extends Origin {
+  readonly connection: Connection;
+  readonly userId: string;
+  /** The session in which the user asked for it; it must still live. */
+  readonly sessionId: string;
+  readonly identity: ProvidedIdentity;
+}
+
+/**
+ * Lets a user sign in by an account elsewhere from now on: one of each provider. One that they have linked already is no error.
+ *
+ * @throws {TollgateError} `session_revoked` (401) when the session has ended, `conflict` (409) when the identity is another
+ *   user's or the user has another one of this provider
+ */
+export async function linkIdentity(given: LinkIdentity): Promise<void> {
+  const { connection, userId, sessionId, identity, ip, userAgent, requestId } = given;
+  const { provider, issuer, subject, email } = identity;
+  await transaction(connection, async (session) => {
+    const here = { _id: objectId(sessionId), user: objectId(userId), ...liveSession };
+    const live = await Sessions(connection).findOne(here, null, { session }).lean();
+    if (!live) throw refuse('session_revoked');
+    const { user, credentialEpoch } = live;
+    const link = { provider, issuer, subject, email };
+    if (await Users(connection).link(user, credentialEpoch, link, session)) {
+      const target = { type: 'user', id: userId };
+      const act = { connection, session, actor: userId, target, ip, userAgent, requestId };
+      await recordAudit({ ...act, action: 'identity.linked', details: { provider } });
+      await changed(connection, session, `user:${userId}`);
+      return;
+    }
+    const linked = { _id: user, identities: { $elemMatch: { issuer, subject } } };
+    if (!(await Users(connection).exists(linked).session(session))) throw refuse('conflict');
+  }).catch((error: unknown) => {
+    throw isDuplicate(error, 'identities.issuer') ? refuse('conflict') : error;
+  });
+}

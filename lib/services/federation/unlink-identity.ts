@@ -1,0 +1,52 @@
+import type { Connection } from 'mongoose';
+import { type Origin, recordAudit } from '../../audit/record-audit.js';
+import { refuse } from '../../errors.js';
+import { Users } from '../../models/user.js';
+import { opened } from '../../runtime/connection.js';
+import { objectId } from '../../runtime/ids.js';
+import { transaction } from '../../runtime/transaction.js';
+import { changeCredentials } from '../sessions/change-credentials.js';
+
+export interface UnlinkIdentity extends Origin {
+  readonly userId: string;
+  /** The name of the provider. */
+  readonly provider: string;
+  /** A session that stays, such as the one that asks; all others end. */
+  readonly keep?: string | undefined;
+  readonly connection?: Connection | undefined;
+}
+
+/**
+ * Takes an account elsewhere away from the ways by which a user can sign in, and ends their other sessions.
+ *
+ * @throws {TollgateError} `not_found` (404) when the user has linked none of this provider, `last_credential` (409) when there
+ *   would be no password, no other identity and no passkey left
+ * @example await unlinkIdentity({ userId: user.id, provider: 'google', keep: session.id });
+ */
+export async function unlinkIdentity({ userId, provider, keep, ...rest }: UnlinkIdentity): Promise<void> {
+  const connection = opened(rest.connection);
+  const { ip, userAgent, requestId } = rest;
+  const _id = objectId(userId);
+  if (!_id) throw refuse('not_found');
+  const linked = { _id, 'identities.provider': provider };
+  const another = ['password.hash', 'identities.1', 'passkeys.0'].map((path) => ({
+    [path]: { $exists: true },
+  }));
+  await transaction(connection, async (session) => {
+    const user = await changeCredentials(connection, session, {
+      filter: { ...linked, $or: another },
+      update: { $pull: { identities: { provider } } },
+      keep: objectId(keep) ?? undefined,
+      ip,
+      userAgent,
+      requestId,
+    });
+    if (!user) {
+      const present = await Users(connection).exists(linked).session(session);
+      throw refuse(present ? 'last_credential' : 'not_found');
+    }
+    const target = { type: 'user', id: userId };
+    const act = { connection, session, actor: userId, target, ip, userAgent, requestId };
+    await recordAudit({ ...act, action: 'identity.unlinked', details: { provider } });
+  });
+}
