@@ -14,7 +14,7 @@ export class LoadMaker {
     });
   }
 
-  /** Sends `requests` over 64 kept-alive connections, each waiting for its answer; gives the number of each status. */
+  /** Sends `requests` over kept-alive connections, each waiting for its answer; gives the number of each status. */
   async send(load: Load): Promise<Answers> {
     this.#process.send(load);
     const [answers] = (await once(this.#process, 'message')) as [Answers];

@@ -77,7 +77,7 @@ export function median(values: readonly number[]): number {
 
 /** Prints rows as a Markdown table. */
 export function print(rows: readonly Row[], { unit = 'per second' }: Comparison = {}): void {
-  const show = (value: number) => value.toFixed(unit === 'µs' ? 2 : 0);
+  const show = (value: number) => value.toFixed(unit === 'µs' ? 2 : value < 100 ? 1 : 0);
   console.log(`| variant | median, ${unit} | min–max | ratio |\n| --- | ---: | ---: | ---: |`);
   for (const { name, values, ratios } of rows) {
     const range = `${show(Math.min(...values))}–${show(Math.max(...values))}`;

@@ -5,6 +5,7 @@ import {
   createOrganization,
   createUser,
   ready,
+  type SharedOptions,
   signIn,
   syncPlans,
   Usage,
@@ -19,8 +20,10 @@ const plans = {
 
 export type World = Awaited<ReturnType<typeof makeWorld>>;
 
+export const person = { email: 'ada@example.com', password: 'lovelace-1815' };
+
 /** A real MongoDB replica set with a signed-in user, who owns an organization; both are on a plan. */
-export async function makeWorld() {
+export async function makeWorld(options: Partial<SharedOptions> = {}) {
   const server = await testMongoUri();
   const dbName = `tollgate-bench-${randomUUID().slice(0, 8)}`;
   const connection = await mongoose
@@ -28,11 +31,10 @@ export async function makeWorld() {
     .asPromise();
   const commands = countCommands(connection.getClient());
   const secret = randomBytes(24).toString('base64'); // 32 characters
-  const shared = { connection, keys: [secret], accessTtl: 3_600 };
+  const shared = { accessTtl: 3_600, ...options, connection, keys: [secret] };
   await ready(connection);
 
   await syncPlans({ connection, plans });
-  const person = { email: 'ada@example.com', password: 'lovelace-1815' };
   const user = await createUser({ ...shared, ...person, roles: ['user', 'designer'], emailVerified: true });
   const organization = await createOrganization({ connection, name: 'Acme', slug: 'acme', owner: user.id });
   for (const { type, id } of [
@@ -56,11 +58,35 @@ export async function makeWorld() {
     await server.stop();
   };
 
-  return { shared, secret, user, organization, token, commands, used, stop };
+  /** Access tokens of `count` new sessions of the user. */
+  const signInAgain = async (count: number): Promise<string[]> => {
+    const tokens: string[] = [];
+    while (tokens.length < count) tokens.push((await signIn({ ...shared, ...person })).accessToken);
+    return tokens;
+  };
+
+  return {
+    shared,
+    uri: server.uri,
+    dbName,
+    secret,
+    user,
+    organization,
+    token,
+    commands,
+    used,
+    signInAgain,
+    stop,
+  };
+}
+
+/** A client of any copy of the driver, with `monitorCommands`. */
+interface Commanding {
+  on(event: 'commandStarted', listener: (sent: mongo.CommandStartedEvent) => void): unknown;
 }
 
 /** Counts the commands sent to the database, those of the change feed excepted: they come by time, not by request. */
-function countCommands(client: mongo.MongoClient): () => number {
+export function countCommands(client: Commanding): () => number {
   let sent = 0;
   client.on('commandStarted', ({ commandName, command }) => {
     const isFeed =

@@ -3,9 +3,12 @@ export { type ErrorCode, errorCodes, isTollgateError, TollgateError } from './er
 export {
   type AuthenticateOptions,
   authenticate,
+  type CredentialKind,
   type MaybeSignedIn,
   type SignedIn,
+  type SignedInByApiKey,
   type SignedInBySession,
+  type SignedInByStytch,
 } from './middleware/authenticate.js';
 export { body, type WithBody } from './middleware/body.js';
 export { endpoint } from './middleware/endpoint.js';
@@ -23,17 +26,23 @@ export { type QuotaOptions, quota, type WithQuota } from './middleware/quota.js'
 export { type Identified, requestId } from './middleware/request-id.js';
 export { requireAllEntitlements } from './middleware/require-all-entitlements.js';
 export { requireAnyEntitlement } from './middleware/require-any-entitlement.js';
+export { type ClaimRule, requireClaims } from './middleware/require-claims.js';
 export { requireEntitlement } from './middleware/require-entitlement.js';
+export { requireFactor } from './middleware/require-factor.js';
 export { requireRecentSignIn } from './middleware/require-recent-sign-in.js';
 export { requireRole } from './middleware/require-role.js';
 export { requireSameOrigin } from './middleware/require-same-origin.js';
+export { requireScope } from './middleware/require-scope.js';
 export { requireVerifiedEmail } from './middleware/require-verified-email.js';
 export type { SubjectChoice } from './middleware/subject-of.js';
 export { type InTeam, team } from './middleware/team.js';
+export { ApiKeys, apiKeySchema } from './models/api-key.js';
 export { AuditEntries, auditEntrySchema } from './models/audit-entry.js';
+export { Budgets, budgetSchema } from './models/budget.js';
 export { Memberships, membershipSchema } from './models/membership.js';
 export { OneTimeTokens, oneTimeTokenSchema } from './models/one-time-token.js';
 export { Organizations, organizationSchema } from './models/organization.js';
+export { Outbox, outboxSchema } from './models/outbox.js';
 export { Plans, planSchema } from './models/plan.js';
 export { Roles, roleSchema } from './models/role.js';
 export { Sessions, sessionSchema } from './models/session.js';
@@ -41,17 +50,75 @@ export { Subscriptions, subscriptionSchema } from './models/subscription.js';
 export { Teams, teamSchema } from './models/team.js';
 export { Usage, usageSchema } from './models/usage.js';
 export { Users, userSchema } from './models/user.js';
-export { authRouter } from './routers/auth-router.js';
+export type { AuthFeature, AuthFeatures } from './routers/auth/features.js';
+export { type AuthRouterOptions, authRouter } from './routers/auth-router.js';
 export { type HealthCheck, type HealthOptions, healthRouter } from './routers/health-router.js';
+export { type OAuthOptions, oauthRouter } from './routers/oauth-router.js';
 export { organizationRouter } from './routers/organization-router.js';
 export type { SigningAlgorithm, SigningKey } from './runtime/keyring.js';
+export type { MailKind, MailMessage, MailTemplate, MailTemplates, SendMail } from './runtime/mail.js';
 export type { SharedOptions } from './runtime/options.js';
 export { optionsFromEnv } from './runtime/options-from-env.js';
+export type { OAuthProvider, Providers, TelegramProvider } from './runtime/providers.js';
+export type { StytchOptions } from './runtime/stytch-options.js';
 export type { Subject } from './runtime/subject.js';
 export { type AnnounceChange, announceChange } from './services/announce-change.js';
+export type { ApiKey, ShownApiKey } from './services/api-keys/as-api-key.js';
+export { createApiKey, type NewApiKey } from './services/api-keys/create-api-key.js';
+export { type DeleteApiKey, deleteApiKey } from './services/api-keys/delete-api-key.js';
+export { type ListApiKeys, listApiKeys } from './services/api-keys/list-api-keys.js';
+export { type RotateApiKey, rotateApiKey } from './services/api-keys/rotate-api-key.js';
+export { type CleanedUp, cleanUp } from './services/clean-up.js';
+export { type AddPasskey, addPasskey } from './services/factors/add-passkey.js';
+export type { Asker } from './services/factors/asker.js';
+export { challengePasskey } from './services/factors/challenge-passkey.js';
+export { type ConfirmTotp, confirmTotp } from './services/factors/confirm-totp.js';
+export { type EnrolTotp, enrolTotp, type TotpEnrolment } from './services/factors/enrol-totp.js';
+export { type ListPasskeys, listPasskeys } from './services/factors/list-passkeys.js';
+export { type OfferPasskey, offerPasskey } from './services/factors/offer-passkey.js';
+export type { AuthenticationResponse, Passkey, RegistrationResponse } from './services/factors/passkey.js';
+export { type RemovePasskey, removePasskey } from './services/factors/remove-passkey.js';
+export { removeTotp } from './services/factors/remove-totp.js';
+export { type PasskeySignIn, signInByPasskey } from './services/factors/sign-in-by-passkey.js';
+export { type SecondFactor, verifySecondFactor } from './services/factors/verify-second-factor.js';
+export {
+  type LinkedIdentity,
+  type ListIdentities,
+  listIdentities,
+} from './services/federation/list-identities.js';
+export type { StytchSession } from './services/federation/stytch-session.js';
+export { type UnlinkIdentity, unlinkIdentity } from './services/federation/unlink-identity.js';
+export {
+  type StytchSignedIn,
+  type VerifyStytchSession,
+  verifyStytchSession,
+} from './services/federation/verify-stytch-session.js';
+export {
+  changeEmail,
+  confirmEmail,
+  type EmailChange,
+  type EmailConfirmation,
+} from './services/identity/change-email.js';
+export { changePassword, type PasswordChange } from './services/identity/change-password.js';
 export { createUser, type NewUser } from './services/identity/create-user.js';
+export { type DeactivateUser, deactivateUser } from './services/identity/deactivate-user.js';
+export { type EraseSubject, eraseSubject } from './services/identity/erase-subject.js';
+export { type ExportSubject, exportSubject } from './services/identity/export-subject.js';
+export { forgotPassword, type MailToAccount, sendOtp } from './services/identity/forgot-password.js';
+export { type Reauthentication, reauthenticate } from './services/identity/reauthenticate.js';
+export {
+  checkResetToken,
+  type PasswordReset,
+  type ResetToken,
+  resetPassword,
+} from './services/identity/reset-password.js';
+export { type SendVerification, sendVerification } from './services/identity/send-verification.js';
 export { type Credentials, signIn } from './services/identity/sign-in.js';
+export { type PendingSignUp, type SignUp, signUp } from './services/identity/sign-up.js';
+export { type ProfileUpdate, updateProfile } from './services/identity/update-profile.js';
 export * from './services/identity/user.js'; // all of it, or an application could not merge into UserFields
+export { type VerifyEmail, verifyEmail } from './services/identity/verify-email.js';
+export { type OtpSignIn, verifyOtp } from './services/identity/verify-otp.js';
 export { type AssignPlan, assignPlan } from './services/plans/assign-plan.js';
 export {
   type Consumption,
@@ -72,3 +139,4 @@ export { type SignOut, signOut } from './services/sessions/sign-out.js';
 export type { SignedInSession } from './services/sessions/start-session.js';
 export type { Membership, Organization, Team } from './services/tenancy/as-organization.js';
 export { createOrganization, type NewOrganization } from './services/tenancy/create-organization.js';
+export { startWorker, type Worker, type WorkerOptions } from './worker/start-worker.js';

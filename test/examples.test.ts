@@ -1,8 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { Subscriptions, Users } from '../lib/index.js';
+import { ApiKeys, createUser, Subscriptions, Users } from '../lib/index.js';
+import { startBrowser } from './support/browser.js';
+import { browser } from './support/http-browser.js';
+import { client, startStandIn } from './support/oidc.js';
+import { startStytch } from './support/stytch.js';
 import {
   atEnd,
   clientsOf,
@@ -64,6 +69,146 @@ describe('the examples', () => {
       upgradeRequired: true,
     });
     expect((await ada.get('/nowhere').expect(404)).body).to.include({ code: 'not_found' });
+  });
+
+  it('take the sessions of a Stytch project', async () => {
+    await emptyWorld();
+    const { stytch, start } = await startStytch();
+    const port = await freePort();
+    run('stytch', {
+      PORT: String(port),
+      TOLLGATE_STYTCH_PROJECT_ID: stytch.projectId,
+      TOLLGATE_STYTCH_SECRET: stytch.secret,
+      TOLLGATE_STYTCH_API_BASE: stytch.env,
+    });
+    const authentication_factors = [{ type: 'password' }, { type: 'totp' }];
+    const rich = start({ session: { authentication_factors, custom_claims: { tier: 'gold' } } });
+    const { withHeaders } = clientsOf(`http://localhost:${port}`);
+    const [poor, gold] = [start(), rich].map(({ token }) =>
+      withHeaders({ Authorization: `Bearer ${token}` }),
+    );
+    await until(() =>
+      withHeaders({})
+        .get('/api/me')
+        .then(
+          ({ status }) => status === 401,
+          () => false,
+        ),
+    );
+    expect((await poor?.get('/api/me').expect(200))?.body).to.deep.include({
+      credential: 'stytch',
+      stytchOrganization: 'organization-test-acme',
+    });
+    await poor?.get('/api/exports').expect(403);
+    expect((await gold?.get('/api/exports').expect(200))?.body.claims).to.deep.equal({ tier: 'gold' });
+  });
+
+  it('let people in who have signed in elsewhere', async () => {
+    await emptyWorld();
+    const standIn = await startStandIn();
+    const port = await freePort();
+    const url = `http://127.0.0.1:${port}`;
+    run('oauth', {
+      PORT: String(port),
+      TOLLGATE_PUBLIC_URL: url,
+      TOLLGATE_COOKIE_SECURE: 'false',
+      TOLLGATE_OIDC_ISSUER: standIn.url,
+      TOLLGATE_OIDC_CLIENT_ID: client.clientId,
+      TOLLGATE_OIDC_CLIENT_SECRET: client.clientSecret,
+    });
+    const visitor = browser();
+    const page = async () => (await visitor.open(url)).text();
+    await until(() =>
+      page().then(
+        () => true,
+        () => false,
+      ),
+    );
+    const [, link = ''] = /href="(.*?)"/.exec(await page()) ?? [];
+
+    const back = await visitor.follow(url + link, `${url}/auth/oauth/oidc/callback`);
+    expect((await visitor.open(back)).headers.get('location')).to.equal('/');
+    expect(await page()).to.include('You are signed in.');
+  });
+
+  it('let programs in by their keys, as far as the scopes go', async () => {
+    const { shared } = await emptyWorld();
+    const port = await freePort();
+    run('api-keys', { PORT: String(port) });
+    expect(await once(run('robot'), 'exit')).to.deep.equal([0, null]);
+    expect((await ApiKeys(inspector()).findOne().orFail().lean()).scopes).to.deep.equal(['builds.*']);
+    const credentials = { email: 'ada@example.com', password: 'lovelace-1815' };
+    await createUser({ ...shared, ...credentials, emailVerified: true });
+    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
+    await until(() =>
+      anyone()
+        .get('/api/builds')
+        .then(
+          ({ status }) => status === 401,
+          () => false,
+        ),
+    );
+    const { body } = await anyone().post('/auth/sign-in', credentials).expect(200);
+    const ada = withHeaders({ Authorization: `Bearer ${body.accessToken}` });
+    const made = { name: 'reader', scopes: ['builds.read'] };
+    const { key, prefix } = (await ada.post('/auth/api-keys', made).expect(201)).body;
+
+    const program = withHeaders({ 'X-API-Key': key });
+    const found = { owner: 'ada@example.com', key: prefix, builds: [] };
+    expect((await program.get('/api/builds').expect(200)).body).to.deep.equal(found);
+    expect((await program.post('/api/builds').expect(403)).body).to.include({ code: 'permission_missing' });
+    expect((await ada.get('/api/builds').expect(403)).body).to.include({ code: 'credential_not_allowed' });
+  });
+
+  it('protect a route by a second factor and by passkeys, in a real browser by the code that the document shows', async function () {
+    const browser = await startBrowser();
+    if (!browser) return this.skip();
+    const { shared } = await emptyWorld();
+    const credentials = { email: 'ada@example.com', password: 'lovelace-1815' };
+    await createUser({ ...shared, ...credentials, emailVerified: true });
+    const port = await freePort();
+    run('factors', { PORT: String(port) });
+    const url = `http://localhost:${port}`;
+    const { anyone } = clientsOf(url);
+    await until(() =>
+      anyone()
+        .get('/api/me')
+        .then(
+          ({ status }) => status === 401,
+          () => false,
+        ),
+    );
+    const page = await browser.newPage();
+    const devTools = await page.context().newCDPSession(page);
+    await devTools.send('WebAuthn.enable');
+    await devTools.send('WebAuthn.addVirtualAuthenticator', {
+      options: {
+        protocol: 'ctap2',
+        transport: 'internal',
+        hasResidentKey: true,
+        hasUserVerification: true,
+        isUserVerified: true,
+        automaticPresenceSimulation: true,
+      },
+    });
+    await page.goto(`${url}/api/me`);
+    const document = await readFile(new URL('../docs/factors.md', import.meta.url), 'utf8');
+    const [, script = ''] = /```js\n(.*?)```/s.exec(document) ?? [];
+    const inPage = (code: string): Promise<Record<string, unknown>> =>
+      page.evaluate(`(async () => { ${script}; ${code} })()`);
+    const payout = "return { status: (await fetch('/api/payouts', { method: 'POST' })).status }";
+
+    await inPage(`return post('/auth/sign-in', ${JSON.stringify(credentials)})`);
+    expect(await inPage(payout)).to.deep.equal({ status: 403 });
+    expect(await inPage("return addPasskey('Laptop')")).to.include({ name: 'Laptop', lastUsedAt: null });
+    await page.context().clearCookies();
+    expect(await inPage('return signInByPasskey()')).to.have.all.keys('user', 'accessToken', 'expiresIn');
+
+    expect(await inPage("return (await fetch('/api/me')).json()")).to.deep.equal({
+      email: 'ada@example.com',
+      factors: ['passkey'],
+    });
+    expect(await inPage(payout)).to.deep.equal({ status: 202 });
   });
 
   it('give users a field of the application', async () => {

@@ -11,6 +11,7 @@ import {
   entitlementsOf,
   type HealthCheck,
   healthRouter,
+  oauthRouter,
   organization,
   organizationRouter,
   problems,
@@ -33,7 +34,8 @@ export function demoApp(shared: DemoOptions, checks: Record<string, HealthCheck>
   app.use(crossOrigin(shared.allowedOrigins ?? []));
   for (const router of [
     healthRouter({ ...shared, checks }),
-    authRouter(shared),
+    authRouter({ passkeys: shared.publicUrl !== undefined, ...shared }),
+    oauthRouter(shared),
     organizationRouter(shared),
     product(shared),
   ]) {
@@ -45,7 +47,8 @@ export function demoApp(shared: DemoOptions, checks: Record<string, HealthCheck>
 function product(shared: DemoOptions): Router {
   const api = new Router({ prefix: '/api' });
   const { connection } = shared;
-  const signedIn = authenticate(shared);
+  const ours = ['session', 'apiKey'] as const;
+  const signedIn = authenticate({ ...shared, accept: shared.stytch ? [...ours, 'stytch'] : ours });
   const units = Joi.number().integer().min(1).max(Number.MAX_SAFE_INTEGER);
 
   api.get(
@@ -64,6 +67,20 @@ function product(shared: DemoOptions): Router {
     '/hello',
     endpoint(query({}), authenticate({ ...shared, optional: true }), function hello(ctx) {
       ctx.body = { hello: ctx.state.user ? (ctx.state.user.name ?? ctx.state.user.email) : 'stranger' };
+    }),
+  );
+
+  api.get(
+    '/machine',
+    endpoint(query({}), authenticate({ ...shared, accept: ['apiKey'] }), function machine(ctx) {
+      ctx.body = { user: ctx.state.user };
+    }),
+  );
+
+  api.get(
+    '/browser',
+    endpoint(query({}), authenticate({ ...shared, accept: ['session'] }), function browser(ctx) {
+      ctx.body = { user: ctx.state.user };
     }),
   );
 

@@ -9,6 +9,9 @@ import {
   type SigningAlgorithm,
   type SigningKey,
 } from './keyring.js';
+import { type MailTemplates, mailKinds, type SendMail } from './mail.js';
+import { type Providers, providersSchema } from './providers.js';
+import { type ReadStytchOptions, type StytchOptions, stytchSchema } from './stytch-options.js';
 
 /**
  * What an application says once and gives to every factory. Each takes what it needs and ignores the rest.
@@ -55,6 +58,25 @@ export interface SharedOptions {
   emailVerification?: boolean | undefined;
   /** Where a browser goes after it has signed in elsewhere, when the request named no place. Default `/`. */
   afterAuthUrl?: string | undefined;
+  /** Where else users can sign in, for `oauthRouter()`. Default: nowhere. */
+  providers?: Providers | undefined;
+  /** Sends a mail by a service of the application's own; it is called again when it fails. */
+  mail?: SendMail | undefined;
+  /** Sends mail by SMTP: `smtp://user:password@host:587`. Needs the package nodemailer. */
+  smtpUrl?: string | undefined;
+  /** The sender of mails, such as `Acme <hello@acme.example>`. Required with `smtpUrl`. */
+  mailFrom?: string | undefined;
+  /** What mails call the application. Default: the host of `publicUrl`. */
+  appName?: string | undefined;
+  /** The application's own templates, by the name of the mail; whole ones or parts. */
+  templates?: MailTemplates | undefined;
+  /** The Stytch project whose B2B sessions are taken where `accept` says so. Needs the package stytch. */
+  stytch?: StytchOptions | undefined;
+  /**
+   * True lets people sign in with passkeys on `publicUrl` and those of `allowedOrigins` that belong to the same domain; `rpId`
+   * names a parent domain of it, such as `example.com`. Needs the package @simplewebauthn/server. Default false.
+   */
+  passkeys?: boolean | { rpId: string } | undefined;
   /** True reads the session on every request instead of trusting the change feed. Default false. */
   strict?: boolean | undefined;
 }
@@ -77,7 +99,11 @@ export interface ReadSharedOptions extends SharedOptions {
   readonly credentialRate: string;
   readonly trustedProxies: number;
   readonly emailVerification: boolean;
+  readonly appName: string;
+  readonly passkeys: boolean | { readonly rpId: string };
   readonly afterAuthUrl: string;
+  readonly providers: Providers;
+  readonly stytch?: ReadStytchOptions | undefined;
 }
 
 type Schemas = Record<string, Joi.Schema>;
@@ -135,33 +161,79 @@ const rate: Joi.CustomValidator = (text: string, helpers) => {
   return helpers.message({ custom: 'must not be off in production: passwords could be guessed without end' });
 };
 
+const withSender: Joi.CustomValidator = (url, helpers) =>
+  helpers.state.ancestors[0].mailFrom
+    ? url
+    : helpers.message({ custom: 'needs the option mailFrom: who the mails come from' });
+
+const template = Joi.object({ subject: Joi.string(), text: Joi.string(), html: Joi.string() });
+
+/** A passkey belongs to a domain: that of `publicUrl`, or one above it. */
+const rpId: Joi.CustomValidator = (passkeys: boolean | { rpId: string }, helpers) => {
+  const { publicUrl } = helpers.state.ancestors[0];
+  if (!passkeys) return passkeys;
+  if (typeof publicUrl !== 'string' || !URL.canParse(publicUrl))
+    return helpers.message({ custom: 'needs publicUrl: a passkey belongs to its domain' });
+  const { hostname } = new URL(publicUrl);
+  if (passkeys === true || `.${hostname}`.endsWith(`.${passkeys.rpId}`)) return passkeys;
+  return helpers.message({ custom: `must have as rpId the host of publicUrl or a domain above it` });
+};
+
 const seconds = Joi.number().integer().min(1);
 
+/** Makes something when it is first asked for: Joi takes milliseconds to build a schema. */
+function once<T>(make: () => T): () => T {
+  const made: T[] = [];
+  return () => {
+    if (made.length === 0) made.push(make());
+    return made[0] as T;
+  };
+}
+
 /** The schemas of the shared options; `optionsFromEnv` uses the same. */
-export const sharedSchemas = (): Schemas => ({
-  algorithm: Joi.valid(...algorithms).default('HS256'),
-  connection: Joi.any().custom(isConnection),
-  keys: Joi.array().items(Joi.any().custom(checkKey)).min(1),
-  issuer: Joi.string().default('koa-tollgate'),
-  audience: Joi.string().default(Joi.ref('issuer')),
-  accessTtl: seconds.max(86_400).default(900),
-  refreshTtl: seconds.default(2_592_000),
-  refreshGrace: Joi.number().integer().min(0).max(300).default(30),
-  sessionTtl: seconds.default(7_776_000),
-  peppers: Joi.array().items(Joi.string().min(32)).default([]),
-  passwordCost: Joi.number().integer().min(10).max(16).default(12),
-  publicUrl: Joi.string().uri({ scheme: ['http', 'https'] }),
-  allowedOrigins: Joi.array().items(origin).default([]),
-  cookies: Joi.object({
-    secure: Joi.boolean().custom(secureCookies).default(true),
-    sameSite: Joi.valid('lax', 'strict', 'none').default('lax'),
-  }).default({ secure: true, sameSite: 'lax' }),
-  strict: Joi.boolean().default(false),
-  credentialRate: Joi.string().custom(rate).default('5/minute'),
-  trustedProxies: Joi.number().integer().min(0).max(10).default(0),
-  emailVerification: Joi.boolean().default(true),
-  afterAuthUrl: Joi.string().default('/'),
-});
+export const sharedSchemas = once(
+  (): Schemas => ({
+    algorithm: Joi.valid(...algorithms).default('HS256'),
+    connection: Joi.any().custom(isConnection),
+    keys: Joi.array().items(Joi.any().custom(checkKey)).min(1),
+    issuer: Joi.string().default('koa-tollgate'),
+    audience: Joi.string().default(Joi.ref('issuer')),
+    accessTtl: seconds.max(86_400).default(900),
+    refreshTtl: seconds.default(2_592_000),
+    refreshGrace: Joi.number().integer().min(0).max(300).default(30),
+    sessionTtl: seconds.default(7_776_000),
+    peppers: Joi.array().items(Joi.string().min(32)).default([]),
+    passwordCost: Joi.number().integer().min(10).max(16).default(12),
+    publicUrl: Joi.string().uri({ scheme: ['http', 'https'] }),
+    allowedOrigins: Joi.array().items(origin).default([]),
+    cookies: Joi.object({
+      secure: Joi.boolean().custom(secureCookies).default(true),
+      sameSite: Joi.valid('lax', 'strict', 'none').default('lax'),
+    }).default({ secure: true, sameSite: 'lax' }),
+    passkeys: Joi.alternatives(Joi.boolean(), Joi.object({ rpId: Joi.string().hostname().required() }))
+      .custom(rpId)
+      .default(false),
+    strict: Joi.boolean().default(false),
+    credentialRate: Joi.string().custom(rate).default('5/minute'),
+    trustedProxies: Joi.number().integer().min(0).max(10).default(0),
+    emailVerification: Joi.boolean().default(true),
+    afterAuthUrl: Joi.string().default('/'),
+    providers: providersSchema,
+    stytch: stytchSchema,
+    mail: Joi.function(),
+    smtpUrl: Joi.string()
+      .uri({ scheme: ['smtp', 'smtps'] })
+      .custom(withSender),
+    mailFrom: Joi.string(),
+    appName: Joi.string().default(({ publicUrl }) =>
+      URL.canParse(publicUrl) ? new URL(publicUrl).host : 'this application',
+    ),
+    templates: Joi.object().pattern(Joi.valid(...mailKinds), template),
+  }),
+);
+
+/** Options that hold options, which errors name as `cookies.secure`. */
+const groups: Readonly<Record<string, number>> = { cookies: 2, stytch: 2, providers: 3 };
 
 /** Marks what was validated; a spread carries it along, so that keys are not read again for every request. */
 const read = Symbol('validated options');
@@ -191,6 +263,15 @@ export function readOptions<Own = unknown>(
   return Object.freeze({ ...value, keyring, [read]: true });
 }
 
+/** Compiled once a factory, whose schemas are always the same. */
+const compiled = new Map<string, Joi.ObjectSchema>();
+
+function schemaOf(name: string, schemas: Schemas): Joi.ObjectSchema {
+  const schema = compiled.get(name) ?? Joi.object(schemas);
+  compiled.set(name, schema);
+  return schema;
+}
+
 /** Validates `given` by `schemas`; `nameOf` says what the reader of an error knows an option by. */
 export function checkOptions(
   factory: string,
@@ -200,33 +281,37 @@ export function checkOptions(
   allowUnknown = false,
 ): object {
   const rules = { abortEarly: false, allowUnknown, convert: false, errors: { label: false } } as const;
-  const { value, error } = Joi.object(schemas).validate(given, rules);
+  const { value, error } = schemaOf(`${factory} ${allowUnknown}`, schemas).validate(given, rules);
   if (!error) return value;
   throw new TypeError(`${factory}(): ${error.details.map((detail) => describe(detail, nameOf)).join('; ')}`);
 }
 
 /** For factories that read tokens. */
-export const verifyingKeys = (): Schemas => ({
-  keys: (sharedSchemas().keys as Joi.Schema).required().messages({
-    'any.required': 'is required: pass a list with a secret of at least 32 bytes',
+export const verifyingKeys = once(
+  (): Schemas => ({
+    keys: (sharedSchemas().keys as Joi.Schema).required().messages({
+      'any.required': 'is required: pass a list with a secret of at least 32 bytes',
+    }),
   }),
-});
+);
 
 /** For factories that make tokens. */
-export const signingKeys = (): Schemas => ({
-  keys: (verifyingKeys().keys as Joi.Schema).custom(([first]: SigningKey[], helpers) =>
-    asKeyObject(first as SigningKey).type === 'public'
-      ? helpers.message({ custom: 'must begin with a private or secret key, which signs the tokens' })
-      : helpers.original,
-  ),
-});
+export const signingKeys = once(
+  (): Schemas => ({
+    keys: (verifyingKeys().keys as Joi.Schema).custom(([first]: SigningKey[], helpers) =>
+      asKeyObject(first as SigningKey).type === 'public'
+        ? helpers.message({ custom: 'must begin with a private or secret key, which signs the tokens' })
+        : helpers.original,
+    ),
+  }),
+);
 
 function describe(
   { message, path, context, type }: Joi.ValidationErrorItem,
   nameOf: (option: string) => string,
 ): string {
-  const [option, ...rest] =
-    path.length > 1 && path[0] === 'cookies' ? [path.slice(0, 2).join('.'), ...path.slice(2)] : path;
+  const depth = groups[String(path[0])] ?? 1;
+  const [option, ...rest] = [path.slice(0, depth).join('.'), ...path.slice(depth)];
   const name =
     path.length === 0 ? 'the options' : nameOf(String(option)) + rest.map((step) => `[${step}]`).join('');
   if (type === 'object.unknown') return `${name} is unknown; remove it or mend its spelling`;

@@ -8,6 +8,7 @@ import {
   createOrganization,
   createUser,
   healthRouter,
+  oauthRouter,
   optionsFromEnv,
   organization,
   organizationRouter,
@@ -44,6 +45,7 @@ const factories: Record<string, (options: SharedOptions) => unknown> = {
   requireAllEntitlements: (options) => requireAllEntitlements(['reports'], options),
   requireSameOrigin: (options) => requireSameOrigin(options),
   authRouter: (options) => authRouter({ keys: [secret], ...options }),
+  oauthRouter: (options) => oauthRouter({ keys: [secret], ...options }),
   organizationRouter: (options) => organizationRouter({ keys: [secret], ...options }),
   healthRouter: (options) => healthRouter(options),
 };
@@ -107,6 +109,14 @@ describe('options', () => {
       trustedProxies: 1,
       emailVerification: true,
       afterAuthUrl: '/welcome',
+      providers: { telegram: { botToken: '1:token' } },
+      mail: async () => {},
+      smtpUrl: 'smtp://127.0.0.1:25',
+      mailFrom: 'us@example.com',
+      appName: 'Us',
+      templates: { otp: { subject: 'Your code' } },
+      passkeys: true,
+      stytch: { projectId: 'project-test-1', secret: 'secret-test-1' },
       strict: true,
     };
     const unset = Object.fromEntries(Object.keys(shared).map((option) => [option, undefined]));

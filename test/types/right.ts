@@ -10,8 +10,10 @@ import {
   organization,
   query,
   quota,
+  requireClaims,
   requireEntitlement,
   requireRole,
+  requireScope,
   type SignedIn,
   team,
   type WithQuota,
@@ -71,6 +73,30 @@ router.post(
   ),
 );
 
+router.get(
+  '/browser',
+  endpoint(authenticate({ keys, accept: ['session'] }), (ctx) => {
+    const { session, apiKey } = ctx.state;
+    holds<Same<typeof session.id, string>>();
+    holds<Same<typeof apiKey, null>>();
+  }),
+);
+router.get(
+  '/machine',
+  endpoint(authenticate({ keys, accept: ['apiKey'] }), requireScope('images.read'), (ctx) => {
+    const { session, apiKey } = ctx.state;
+    holds<Same<typeof session, null>>();
+    holds<Same<typeof apiKey.scopes, readonly string[]>>();
+  }),
+);
+router.get(
+  '/either',
+  endpoint(authenticate({ keys, accept: ['session', 'apiKey'] }), requireClaims({ tier: 'gold' }), (ctx) => {
+    const prefix = ctx.state.apiKey?.prefix;
+    holds<Same<typeof prefix, string | undefined>>();
+    holds<Same<typeof ctx.state.claims, Readonly<Record<string, unknown>>>>();
+  }),
+);
 router.get(
   '/hello',
   endpoint(authenticate({ keys, optional: true }), (ctx) => {

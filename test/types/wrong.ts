@@ -8,8 +8,10 @@ import {
   organization,
   query,
   quota,
+  requireClaims,
   requireEntitlement,
   requireRole,
+  requireScope,
   type SignedIn,
   team,
   type WithQuota,
@@ -47,6 +49,21 @@ router.get(
   }),
 );
 
+router.get(
+  '/machine',
+  endpoint(authenticate({ keys, accept: ['apiKey'] }), (ctx) => {
+    ctx.body = ctx.state.session.id; // TS18047
+    ctx.body = ctx.state.apiKey.hash; // TS2339
+  }),
+);
+router.get(
+  '/either',
+  endpoint(signedIn, (ctx) => {
+    ctx.body = ctx.state.apiKey.prefix; // TS18047
+    ctx.body = ctx.state.session.id; // TS18047
+  }),
+);
+
 const done = () => {};
 router.get('/1', endpoint(requireRole('admin'), done)); // TS2345
 router.get('/2', endpoint(requireRole('admin'), signedIn, done)); // TS2345
@@ -76,4 +93,7 @@ authenticate({}); // compiles: that keys are missing is said when it is called
 authenticate({ keys, isuer: 'us' }); // TS2769
 authenticate({ keys: 'not a list' }); // TS2769
 requireRole(); // TS2555
+requireScope(['images']); // TS2345
+requireClaims('tier'); // TS2345
+authenticate({ keys, accept: ['cookie'] }); // TS2769
 quota('images', { refund: 'always' }); // TS2322
