@@ -22,6 +22,9 @@ export interface PasswordChange extends Origin {
   newPassword: string;
 }
 
+/** Who is signed in is no stranger. */
+const known = { knownDevice: true };
+
 const own = {
   userId: Joi.string().required(),
   sessionId: Joi.string(),
@@ -44,10 +47,10 @@ export async function changePassword(input: PasswordChange & SharedOptions): Pro
   if (!user) throw refuse('credentials_invalid');
   refuseOwnAddress(given.newPassword, user.email, 'newPassword');
   await guess({ ...given, connection, route: 'password', account: user.email }, async () => {
-    const genuine = await verifyPassword(given.currentPassword, user.password, given);
+    const genuine = await verifyPassword(given.currentPassword, user.password, given, known);
     if (!genuine) throw refuse('credentials_invalid');
   });
-  const password = await hashPassword(given.newPassword, given);
+  const password = await hashPassword(given.newPassword, given, known);
   await transaction(connection, async (session) => {
     const changedUser = await changeCredentials(connection, session, {
       filter: { _id: user._id, 'password.hash': user.password?.hash },

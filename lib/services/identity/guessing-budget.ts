@@ -1,14 +1,14 @@
 import { createHmac } from 'node:crypto';
-import { setTimeout } from 'node:timers';
 import type { Connection } from 'mongoose';
 import { isTollgateError, refuse, type TollgateError } from '../../errors.js';
 import { type Allowance, Budgets, type StoredBudget } from '../../models/budget.js';
 import { networkOf } from '../../runtime/client-address.js';
 import { database } from '../../runtime/database.js';
+import type { HashingClient } from '../../runtime/hashing.js';
 import { deriveKey, type Key } from '../../runtime/keyring.js';
 import { deviceOf } from '../../runtime/known-devices.js';
 import { type Rate, rateOf } from '../../runtime/options.js';
-import { perConnection } from '../../runtime/per-connection.js';
+import { turnstile } from '../../runtime/turnstile.js';
 
 /** Who guesses what. */
 export interface Guess {
@@ -56,7 +56,7 @@ export async function guess<T>(by: Guess, attempt: () => Promise<T>): Promise<T>
     const keys = allowances.map(({ key }) => key);
     await database(async () =>
       wrong ? Promise.all(allowances.map((each) => budgets.spend(each))) : budgets.release(keys),
-    ).finally(() => waiting(by.connection).wake(keys));
+    ).finally(() => turnstile(by.connection).wake(keys));
   }
 }
 
@@ -72,6 +72,14 @@ export async function spend(by: Guess): Promise<void> {
 export async function clearGuesses(by: Guess): Promise<void> {
   const account = digestOf(by);
   if (account && rateOf(by.credentialRate)) await database(() => Budgets(by.connection).clear(account));
+}
+
+/** For whom a password is hashed: strangers must not close the queue to those who are known. */
+export function hashingClientOf(by: Pick<Guess, 'ip' | 'device' | 'account' | 'keyring'>): HashingClient {
+  return {
+    knownDevice: by.account !== undefined && deviceOf(by.device, by.account, by.keyring) !== undefined,
+    ...(by.ip && { network: networkOf(by.ip, 24, 48) }),
+  };
 }
 
 /** No dump of the database tells which addresses somebody tried. */
@@ -104,59 +112,50 @@ function ofAccount(by: Guess, rate: Rate): readonly Allowance[] {
   ];
 }
 
+/** In turn under each key, so that nobody overtakes who has waited. */
 async function hold(connection: Connection, allowances: readonly Allowance[]): Promise<void> {
-  const budgets = Budgets(connection);
   const until = performance.now() + patience;
-  for (;;) {
-    const found = await database(() => Promise.all(allowances.map((each) => budgets.hold(each))));
-    const refused = allowances.filter((_, index) => !found[index]?.admitted);
-    if (refused.length === 0) return;
-    const held = allowances.filter((_, index) => found[index]?.admitted).map(({ key }) => key);
-    if (held.length > 0) await database(() => budgets.release(held));
-    const blocking = found.filter((budget) => !budget?.admitted) as StoredBudget[];
-    const spent = refused.some(({ points }, index) => (blocking[index]?.spent ?? 0) >= points);
-    if (spent || performance.now() > until) throw overBudget(blocking, spent);
-    await waiting(connection).turn((refused[0] as Allowance).key);
-  }
+  const keys = allowances.map(({ key }) => key);
+  const line = turnstile(connection);
+  if (keys.some((key) => line.waiting(key) >= mostWaiting)) throw tooMany(1);
+  await line.inTurn(keys, async () => {
+    for (;;) {
+      const blocked = await tryToHold(connection, allowances, until);
+      if (blocked === null) return;
+      await line.asleep(blocked, askAgainAfter);
+    }
+  });
 }
 
-/** Says when a point will be there again, in seconds of the database's clock. */
-function overBudget(blocking: readonly StoredBudget[], spent: boolean): TollgateError {
-  const waits = blocking.map(
-    ({ resetsAt, notBefore, at }) => (notBefore ?? resetsAt).getTime() - at.getTime(),
-  );
-  const seconds = spent ? Math.max(1, Math.ceil(Math.max(...waits) / 1000)) : 1;
+/** Null when a point of each is held, else the key of which others hold what is left: until they are judged nobody knows whether there is one. */
+async function tryToHold(
+  connection: Connection,
+  allowances: readonly Allowance[],
+  until: number,
+): Promise<string | null> {
+  const budgets = Budgets(connection);
+  const found = await database(() => Promise.all(allowances.map((each) => budgets.hold(each))));
+  const blocking = allowances.flatMap((allowance, index) => {
+    const budget = found[index] as StoredBudget;
+    return budget.admitted ? [] : [{ ...budget, over: budget.spent >= allowance.points }];
+  });
+  const [first] = blocking;
+  if (!first) return null;
+  const held = allowances.filter((_, index) => found[index]?.admitted).map(({ key }) => key);
+  if (held.length > 0) await database(() => budgets.release(held));
+  const over = blocking.filter((budget) => budget.over);
+  if (over.length > 0) throw tooMany(Math.max(...over.map(secondsUntilFree)));
+  if (performance.now() > until) throw tooMany(1);
+  return first._id;
+}
+
+/** When a point will be there again, by the database's clock. */
+const secondsUntilFree = ({ resetsAt, notBefore, at }: StoredBudget): number =>
+  Math.max(1, Math.ceil(((notBefore ?? resetsAt).getTime() - at.getTime()) / 1000));
+
+function tooMany(seconds: number): TollgateError {
   return refuse('rate_limited', {
     detail: `Too many attempts; try again in ${seconds} s`,
     headers: { 'Retry-After': String(seconds) },
   });
 }
-
-/** Those who wait in this process until a guess under their key has been judged, here or elsewhere. */
-const waiting = perConnection(() => {
-  const queues = new Map<string, Set<() => void>>();
-
-  function turn(key: string): Promise<void> {
-    const queue = queues.get(key) ?? new Set();
-    queues.set(key, queue);
-    if (queue.size >= mostWaiting) {
-      throw refuse('rate_limited', { headers: { 'Retry-After': '1' } });
-    }
-    return new Promise((resolve) => {
-      const go = () => {
-        clearTimeout(timer);
-        queue.delete(go);
-        if (queue.size === 0) queues.delete(key);
-        resolve();
-      };
-      const timer = setTimeout(go, askAgainAfter);
-      queue.add(go);
-    });
-  }
-
-  function wake(keys: readonly string[]): void {
-    for (const key of keys) for (const go of [...(queues.get(key) ?? [])]) go();
-  }
-
-  return { turn, wake };
-});

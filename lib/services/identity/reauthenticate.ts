@@ -66,7 +66,7 @@ const wayOf = ({ password }: Given, { user: { totp } }: UserNow): Way => {
 async function judge(how: Way, given: Given, { user }: UserNow): Promise<void> {
   const { connection, keyring, password = '', code = '' } = given;
   const genuine = {
-    password: () => verifyPassword(password, user.password, given),
+    password: () => verifyPassword(password, user.password, given, { knownDevice: true }),
     otp: () => redeemOtp(connection, { email: user.email, code, keyring }),
     totp: () => true,
   };

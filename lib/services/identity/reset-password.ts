@@ -12,7 +12,7 @@ import { readOptions, type SharedOptions, signingKeys } from '../../runtime/opti
 import { transaction } from '../../runtime/transaction.js';
 import { changeCredentials } from '../sessions/change-credentials.js';
 import type { FoundUser } from '../sessions/start-session.js';
-import { clearGuesses, guess } from './guessing-budget.js';
+import { clearGuesses, guess, hashingClientOf } from './guessing-budget.js';
 import { newPassword, refuseOwnAddress } from './new-password.js';
 import { hashPassword, type PasswordHash } from './password.js';
 import { proveAddress } from './prove-address.js';
@@ -59,7 +59,7 @@ export async function resetPassword(input: PasswordReset & SharedOptions): Promi
   const email = await guess(by, async () => {
     const known = await database(() => userOf(connection, given.token, given.keyring));
     refuseOwnAddress(given.password, known.email);
-    const password = await hashPassword(given.password, given);
+    const password = await hashPassword(given.password, given, hashingClientOf(given));
     await transaction(connection, async (session) => {
       const user = await userOf(connection, given.token, given.keyring, session);
       await set(connection, session, user, password, given);

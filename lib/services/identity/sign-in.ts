@@ -1,10 +1,11 @@
 import Joi from 'joi';
 import type { Connection } from 'mongoose';
 import { type Origin, originFields } from '../../audit/record-audit.js';
-import { refuse } from '../../errors.js';
+import { isTollgateError, refuse } from '../../errors.js';
 import { Users } from '../../models/user.js';
 import { opened } from '../../runtime/connection.js';
 import { database } from '../../runtime/database.js';
+import type { HashingClient } from '../../runtime/hashing.js';
 import {
   type ReadSharedOptions,
   readOptions,
@@ -14,7 +15,7 @@ import {
 import type { FoundUser, SignedInSession } from '../sessions/start-session.js';
 import { emailSchema } from './canonical-email.js';
 import { completeSignIn } from './complete-sign-in.js';
-import { clearGuesses, guess } from './guessing-budget.js';
+import { clearGuesses, guess, hashingClientOf } from './guessing-budget.js';
 import { hashPassword, isOutdated, verifyPassword } from './password.js';
 
 export interface Credentials extends Origin {
@@ -48,18 +49,27 @@ export async function signIn(input: Credentials & SharedOptions): Promise<Signed
   const given = readOptions<Credentials>('signIn', input, { ...signingKeys(), ...own });
   const connection = opened(given.connection);
   const by = { ...given, connection, route: 'sign-in', account: given.email };
-  const user = await guess(by, () => verified(connection, given));
+  const user = await guess(by, () => verified(connection, given, hashingClientOf(by)));
   await clearGuesses(by);
   if (!user.emailVerified && given.emailVerification) throw refuse('email_unverified');
-  if (user.password && isOutdated(user.password, given)) await upgrade(connection, user, given);
+  if (user.password && isOutdated(user.password, given)) await upgrade(connection, user, given).catch(later);
   return completeSignIn({ ...given, connection, user, factors: ['password'] });
 }
 
-async function verified(connection: Connection, given: Credentials & ReadSharedOptions): Promise<FoundUser> {
+async function verified(
+  connection: Connection,
+  given: Credentials & ReadSharedOptions,
+  by: HashingClient,
+): Promise<FoundUser> {
   const user = await database(() => Users(connection).findOne({ email: given.email }).lean());
-  const genuine = await verifyPassword(given.password, user?.password, given);
+  const genuine = await verifyPassword(given.password, user?.password, given, by);
   if (!user || !genuine || user.status === 'inactive') throw refuse('credentials_invalid');
   return user;
+}
+
+/** A full queue must not turn a right password away; the next sign-in upgrades it. */
+function later(error: unknown): void {
+  if (!isTollgateError(error, 'overloaded')) throw error;
 }
 
 async function upgrade(

@@ -11,7 +11,7 @@ import { transaction } from '../../runtime/transaction.js';
 import { type SignedInSession, startSession } from '../sessions/start-session.js';
 import { checkUser } from './check-user.js';
 import { createUser, type NewUser, newUserSchemas } from './create-user.js';
-import { spend } from './guessing-budget.js';
+import { hashingClientOf, spend } from './guessing-budget.js';
 import { hashPassword } from './password.js';
 
 export interface SignUp extends Pick<NewUser, 'email' | 'name' | 'fields'>, Origin {
@@ -57,7 +57,7 @@ export async function signUp(input: SignUp & SharedOptions): Promise<PendingSign
     const user = await database(() => Users(connection).findById(id).lean().orFail());
     return startSession({ ...given, connection, user, factors: ['password'] });
   }
-  const data = { password: await hashPassword(password, given), name, fields };
+  const data = { password: await hashPassword(password, given, hashingClientOf(given)), name, fields };
   const token = await transaction(connection, async (session) => {
     const issue = { purpose: 'sign-up', email, data, ttl: day } as const;
     const id = await OneTimeTokens(connection).issue(issue, session);

@@ -16,7 +16,7 @@ import {
 import { transaction } from '../../runtime/transaction.js';
 import type { FoundUser, SignedInSession } from '../sessions/start-session.js';
 import { completeSignIn } from './complete-sign-in.js';
-import { guess } from './guessing-budget.js';
+import { guess, hashingClientOf } from './guessing-budget.js';
 import { type PasswordHash, verifyPassword } from './password.js';
 import { proveAddress } from './prove-address.js';
 
@@ -87,7 +87,8 @@ async function chosen(
   const bound = readLinkToken('sign-up binding', given.binding ?? '', given.keyring);
   if (pending && bound && String(bound) === String(token._id)) return pending;
   if (given.password === undefined) return null;
-  if (!(await verifyPassword(given.password, stored, given))) throw refuse('credentials_invalid');
+  if (!(await verifyPassword(given.password, stored, given, hashingClientOf(given))))
+    throw refuse('credentials_invalid');
   return stored as PasswordHash;
 }
 
