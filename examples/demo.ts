@@ -5,7 +5,14 @@ import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
-import { type HealthCheck, optionsFromEnv, ready, type SharedOptions, Users } from 'koa-tollgate';
+import {
+  type HealthCheck,
+  optionsFromEnv,
+  ready,
+  type SharedOptions,
+  startWorker,
+  Users,
+} from 'koa-tollgate';
 import mongoose, { type Connection } from 'mongoose';
 import { startMongo } from '../test/support/mongodb.js';
 import { demoApp } from './demo/app.js';
@@ -31,14 +38,33 @@ async function start(): Promise<void> {
     SECRET: env.TOLLGATE_SECRET ?? env.SECRET ?? (await ownSecret()),
     COOKIE_SECURE: secure,
   };
-  const shared = { ...optionsFromEnv(settings, ['TOLLGATE_', '']), connection };
-  await ready(connection);
+  const mail = mailOptions(env.TOLLGATE_SMTP_URL ?? env.SMTP_URL);
+  const redis = redisClient();
+  const shared = { ...optionsFromEnv(settings, ['TOLLGATE_', '']), ...mail, redis, connection };
+  await ready(shared);
+  await startJobs(shared);
   if (!production) await seedOwn(shared);
-  const server = demoApp(shared, redisCheck()).listen(port);
+  const checks: Record<string, HealthCheck> = redis ? { redis: { check: () => redis.ping() } } : {};
+  const server = demoApp(shared, checks).listen(port);
   await once(server, 'listening');
   undo.push(() => close(server));
   console.log(`koa-tollgate demo: ${origin}\n`);
   if (!production) console.log(await curlLines(origin, connection));
+}
+
+/** The worker, which delivers the mails: without an SMTP server each is one line of standard output. */
+async function startJobs(shared: SharedOptions): Promise<void> {
+  const worker = await startWorker(shared);
+  undo.push(() => worker.stop());
+}
+
+function mailOptions(smtpUrl: string | undefined): Partial<SharedOptions> {
+  if (smtpUrl) return {};
+  if (production)
+    throw new Error('Set SMTP_URL and MAIL_FROM: the demo prints its mails in development only');
+  return {
+    mail: async ({ to, subject, text }) => console.log(JSON.stringify({ mail: { to, subject, text } })),
+  };
 }
 
 /** Its people have passwords that everybody knows, so they never come among those of somebody else. */
@@ -104,13 +130,13 @@ async function ownSecret(): Promise<string | undefined> {
 }
 
 /** Redis is optional: where one is configured, its loss only degrades the application. */
-function redisCheck(): Record<string, HealthCheck> {
+function redisClient(): Redis | undefined {
   const url = env.TOLLGATE_REDIS_URL ?? env.REDIS_URL;
-  if (!url) return {};
+  if (!url) return undefined;
   const redis = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 1 });
-  redis.on('error', () => {}); // the check tells
+  redis.on('error', () => {}); // the check of /health tells
   undo.push(async () => redis.disconnect());
-  return { redis: { check: () => redis.ping() } };
+  return redis;
 }
 
 async function close(server: Server): Promise<void> {

@@ -2,6 +2,7 @@ import type { ClientSession, Connection } from 'mongoose';
 import { refuse } from '../errors.js';
 import { changeFeed } from './change-feed.js';
 import { database } from './database.js';
+import { changeRelay } from './redis-relay.js';
 
 const changes = new WeakMap<ClientSession, Set<string>>();
 
@@ -38,6 +39,7 @@ async function run<T>(connection: Connection, attempt: (session: ClientSession) 
     return await session.withTransaction(() => attempt(session), options);
   } finally {
     for (const subject of changed) changeFeed(connection).announce(subject);
+    if (changed.size > 0) changeRelay(connection).tell([...changed]);
     await session.endSession();
   }
 }
