@@ -1,7 +1,9 @@
 import Joi from 'joi';
-import type { ClientSession, Connection, Types } from 'mongoose';
+import mongoose, { type ClientSession, type Connection, type Types } from 'mongoose';
 import { AuditEntries } from '../models/audit-entry.js';
+import { keysOf } from '../runtime/connection-keys.js';
 import { database } from '../runtime/database.js';
+import { proofOf } from './proofs.js';
 
 /** Where an act came from, as far as it came over HTTP. */
 export interface Origin {
@@ -13,14 +15,20 @@ export interface Origin {
 /** The same for services that validate what they are given. */
 export const originFields = { ip: Joi.string(), userAgent: Joi.string(), requestId: Joi.string() };
 
+/** What an act was done to. */
+export interface AuditTarget {
+  readonly type: string;
+  readonly id: string;
+}
+
 export interface AuditRecord extends Origin {
   /** Subject and past participle, such as `user.signed-in`. */
   readonly action: string;
   /** The id of the user who acted; null: nobody signed in. */
   readonly actor?: string | null | undefined;
-  readonly target?: { readonly type: string; readonly id: string } | undefined;
+  readonly target?: AuditTarget | undefined;
   readonly organization?: Types.ObjectId | undefined;
-  /** Anything else worth keeping, as JSON; no secrets. */
+  /** Anything else worth keeping, as JSON; no secrets. It is erased with the user. */
   readonly details?: Readonly<Record<string, unknown>> | undefined;
   readonly connection?: Connection | undefined;
   /** The transaction of the act itself, so that neither stands without the other. */
@@ -28,13 +36,18 @@ export interface AuditRecord extends Origin {
 }
 
 /**
- * Writes an audit entry.
+ * Writes an audit entry. It carries a MAC by the first of the `keys` that anything of ours was given with this connection; without any it has
+ * none, and `verifyAudit()` reports it as `unsigned`.
  *
+ * @throws {TollgateError} `database_unavailable` (503)
  * @example await recordAudit({ connection, session, action: 'project.deleted', actor: user.id, target });
  */
-export async function recordAudit({ connection, session, ...entry }: AuditRecord): Promise<void> {
-  const document = { ...entry, at: new Date() };
+export async function recordAudit({ connection: given, session, ...record }: AuditRecord): Promise<void> {
+  const connection = given ?? mongoose.connection;
   const entries = AuditEntries(connection);
+  const details = JSON.parse(JSON.stringify(record.details ?? {}));
+  const entry = new entries({ ...record, details, at: new Date() }).toObject(); // the MAC is of what is stored
+  const document = { ...entry, ...proofOf(entry, keysOf(connection)) };
   if (session) await entries.insertMany([document], { session });
   else await database(() => entries.insertMany([document]));
 }

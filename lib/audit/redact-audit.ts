@@ -8,7 +8,8 @@ const batch = 1_000;
 
 /**
  * Takes everything personal out of the audit log's entries about users who were erased: addresses, user agents and details. That
- * something was done, when, and by which id stays. Can be stopped at any line and begun again.
+ * something was done, when, and by which id stays, and so do its digest and MAC: with the salt gone the digest tells nothing. Can be
+ * stopped at any line and begun again.
  */
 export async function redactErased(connection: Connection): Promise<number> {
   const erased = await database(() =>
@@ -32,7 +33,10 @@ async function redact(connection: Connection, about: Record<string, string>): Pr
     const found = await database(() => entries.find(personal, { _id: 1 }).limit(batch).lean());
     if (found.length === 0) return;
     const ids = found.map(({ _id }) => _id);
-    const without = { $unset: { ip: 1, userAgent: 1 }, $set: { details: {}, redacted: true } } as const;
+    const without = {
+      $unset: { ip: 1, userAgent: 1, salt: 1 },
+      $set: { details: {}, redacted: true },
+    } as const;
     await database(() => entries.updateMany({ _id: { $in: ids } }, without));
   }
 }
