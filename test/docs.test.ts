@@ -35,4 +35,12 @@ describe('the documents', () => {
     const codes = Object.entries(errorCodes).map(([code, { status }]) => [code, status]);
     expect(listed).to.deep.equal(Object.fromEntries(codes));
   });
+
+  it('name tests that exist', async () => {
+    const rows = [...(await read('docs/parity.md')).matchAll(/\| `([\w/-]+)` › (.+) \|$/gm)];
+    expect(rows.length).to.be.greaterThan(30);
+    for (const [, file, title = ''] of rows) {
+      expect(await read(`test/${file}.test.ts`), `docs/parity.md names a test of ${file}`).to.include(title);
+    }
+  });
 });

@@ -2,7 +2,7 @@ import { Eta } from 'eta';
 import type { MailKind, MailTemplate, MailTemplates } from '../runtime/mail.js';
 import { defaultTemplates } from './templates.js';
 
-const forText = new Eta({ autoEscape: false, cache: true });
+const forText = new Eta({ autoEscape: false, autoTrim: false, cache: true });
 const forHtml = new Eta({ autoEscape: true, cache: true });
 
 /** Renders the application's own template of `kind`, part by part where it has only some, else ours. */

@@ -14,7 +14,7 @@ const wordings: Readonly<Record<MailKind, Wording>> = {
     subject: 'Confirm your e-mail address',
     before: 'Please confirm that this e-mail address is yours, to finish signing up for <%= it.appName %>.',
     link: 'Confirm the address',
-    after: 'The link is good for <%= it.minutes %> minutes. If you did not sign up, ignore this mail.',
+    after: 'The link is good for <%= it.validFor %>. If you did not sign up, ignore this mail.',
   },
   'account-exists': {
     subject: 'You have an account already',
@@ -26,7 +26,7 @@ const wordings: Readonly<Record<MailKind, Wording>> = {
     before: 'Somebody, perhaps you, asked to reset your password at <%= it.appName %>.',
     link: 'Choose a new password',
     after:
-      'The link is good for <%= it.minutes %> minutes, once. If it was not you, ignore this mail: nothing has changed.',
+      'The link is good for <%= it.validFor %>, once. If it was not you, ignore this mail: nothing has changed.',
   },
   'password-changed': {
     subject: 'Your password has changed',
@@ -37,7 +37,7 @@ const wordings: Readonly<Record<MailKind, Wording>> = {
     subject: 'Confirm your new e-mail address',
     before: 'Please confirm that your account at <%= it.appName %> is to have this e-mail address.',
     link: 'Confirm the new address',
-    after: 'The link is good for <%= it.minutes %> minutes. If you did not ask for it, ignore this mail.',
+    after: 'The link is good for <%= it.validFor %>. If you did not ask for it, ignore this mail.',
   },
   'email-changing': {
     subject: 'Your e-mail address is about to change',
@@ -49,7 +49,7 @@ const wordings: Readonly<Record<MailKind, Wording>> = {
     before: 'Your code to sign in to <%= it.appName %>:',
     code: true,
     after:
-      'It is good for <%= it.minutes %> minutes, once. Give it to nobody. If you did not ask for it, ignore this mail.',
+      'It is good for <%= it.validFor %>, once. Give it to nobody. If you did not ask for it, ignore this mail.',
   },
   'session-theft': {
     subject: 'We have ended a session of yours',

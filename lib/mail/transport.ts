@@ -18,7 +18,7 @@ export async function transportOf({ mail, smtpUrl }: TransportOptions): Promise<
     async send({ from, to, subject, text, html, messageId }) {
       await smtp.sendMail({
         from,
-        to,
+        to: { name: '', address: to }, // as text it would be parsed once more, as a list
         subject,
         text,
         html,

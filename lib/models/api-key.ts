@@ -1,5 +1,6 @@
 import { type ClientSession, type InferSchemaType, Schema, type Types } from 'mongoose';
 import { accessor, tollgateSchema } from './accessor.js';
+import { referringToUsers } from './user-id.js';
 
 const minute = 60_000;
 const beginning = new Date(0);
@@ -54,6 +55,11 @@ export const apiKeySchema = new Schema(
         return this.findOneAndUpdate({ _id }, update, options).orFail().lean();
       },
 
+      /** How many live keys a user has, up to `limit`. */
+      countLive(user: Types.ObjectId, limit: number, session: ClientSession) {
+        return this.countDocuments({ user, ...liveApiKey }, { limit, session });
+      },
+
       /** Counts one use of a key whose uses are counted; null when none is left or it is not live any more. */
       spend(id: string) {
         const update = { $inc: { usesLeft: -1 }, $currentDate: { lastUsedAt: true } } as const;
@@ -71,6 +77,12 @@ export const apiKeySchema = new Schema(
       remove(id: Types.ObjectId, user: Types.ObjectId, session: ClientSession) {
         const update = { $currentDate: { deletedAt: true } } as const;
         return this.findOneAndUpdate({ _id: id, user, deletedAt: null }, update, { session }).lean();
+      },
+
+      /** Deletes all keys of a user. */
+      removeAll(user: Types.ObjectId, session: ClientSession) {
+        const update = { $currentDate: { deletedAt: true } } as const;
+        return this.updateMany({ user, deletedAt: null }, update, { session });
       },
 
       /**
@@ -103,4 +115,6 @@ apiKeySchema.index({ user: 1, _id: 1 });
 tollgateSchema(apiKeySchema);
 
 export type StoredApiKey = InferSchemaType<typeof apiKeySchema>;
-export const ApiKeys = accessor('ApiKey', (connection) => connection.model('ApiKey', apiKeySchema));
+export const ApiKeys = accessor('ApiKey', (connection) =>
+  connection.model('ApiKey', referringToUsers(connection, apiKeySchema)),
+);

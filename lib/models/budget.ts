@@ -69,7 +69,7 @@ export const budgetSchema = new Schema(
       },
 
       /** Turns what was held into a point spent; past the budget each makes the next wait twice as long. */
-      spend({ key, points, seconds }: Allowance) {
+      spend({ key, points, seconds, slows = false }: Allowance) {
         const over = { $lte: ['$resetsAt', '$$NOW'] };
         const counted = {
           spent: { $add: [{ $cond: [over, 0, '$spent'] }, 1] },
@@ -79,7 +79,7 @@ export const budgetSchema = new Schema(
         const beyond = { $min: [{ $subtract: ['$spent', points] }, 10] }; // 2^10 s is longer than the longest delay
         const delay = { $min: [{ $multiply: [shortestDelay, { $pow: [2, beyond] }] }, longestDelay] };
         const later = { $add: ['$$NOW', { $multiply: [delay, 1000] }] };
-        const slowed = { notBefore: { $cond: [{ $gte: ['$spent', points] }, later, null] } };
+        const slowed = { notBefore: slows ? { $cond: [{ $gte: ['$spent', points] }, later, null] } : null };
         return this.updateOne({ _id: key }, [{ $set: counted }, { $set: slowed }], { updatePipeline: true });
       },
 

@@ -1,5 +1,6 @@
 import { type ClientSession, type InferSchemaType, Schema, Types } from 'mongoose';
 import { accessor, tollgateSchema } from './accessor.js';
+import { referringToUsers } from './user-id.js';
 
 /** What a token is good for; it is redeemed for nothing else. */
 export const tokenPurposes = [
@@ -78,10 +79,14 @@ export const oneTimeTokenSchema = new Schema(
 
       /** Notes the use of what others have issued and nobody may use twice: false when `id` has been used before. */
       async spend(id: Types.ObjectId, purpose: TokenPurpose, ttl: number): Promise<boolean> {
-        const createdAt = new Date();
-        const expiresAt = new Date(createdAt.getTime() + ttl * 1000); // only tells when it may be forgotten
-        const facts = { $setOnInsert: { purpose, createdAt, expiresAt } };
-        const { upsertedCount } = await this.updateOne({ _id: id }, facts, { upsert: true });
+        const first = (field: string, value: unknown) => ({ $ifNull: [`$${field}`, value] });
+        const facts = {
+          purpose: first('purpose', purpose),
+          createdAt: first('createdAt', '$$NOW'),
+          expiresAt: first('expiresAt', { $add: ['$$NOW', ttl * 1000] }), // only tells when it may be forgotten
+        };
+        const options = { upsert: true, updatePipeline: true } as const;
+        const { upsertedCount } = await this.updateOne({ _id: id }, [{ $set: facts }], options);
         return upsertedCount === 1;
       },
     },
@@ -98,5 +103,5 @@ tollgateSchema(oneTimeTokenSchema);
 
 export type StoredOneTimeToken = InferSchemaType<typeof oneTimeTokenSchema>;
 export const OneTimeTokens = accessor('OneTimeToken', (connection) =>
-  connection.model('OneTimeToken', oneTimeTokenSchema),
+  connection.model('OneTimeToken', referringToUsers(connection, oneTimeTokenSchema)),
 );

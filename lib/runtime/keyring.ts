@@ -62,7 +62,18 @@ const kidOf = (key: KeyObject): string =>
   createHmac('sha256', bytesOf(key)).update('koa-tollgate key id').digest('base64url').slice(0, 12);
 
 /** A key for one purpose only, derived from a signing key (HKDF, RFC 5869), so that no token can pass for another kind. */
-export function deriveKey({ signs }: Key, purpose: string): Buffer {
+export function deriveKey(key: Key, purpose: string): Buffer {
+  const made = derived.get(key) ?? new Map<string, Buffer>();
+  derived.set(key, made);
+  const bytes = made.get(purpose) ?? derive(key, purpose);
+  made.set(purpose, bytes);
+  return bytes;
+}
+
+/** The purposes are a few of ours, and each is needed for many requests. */
+const derived = new WeakMap<Key, Map<string, Buffer>>();
+
+function derive({ signs }: Key, purpose: string): Buffer {
   if (!signs)
     throw new TypeError(`A public key cannot make a ${purpose}; give authRouter() a private or secret key`);
   return Buffer.from(hkdfSync('sha256', bytesOf(signs), '', `koa-tollgate ${purpose}`, 32));

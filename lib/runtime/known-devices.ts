@@ -33,4 +33,4 @@ export function withDevice(cookie: string | undefined, email: string, keys: read
 }
 
 const entriesOf = (cookie: string | undefined): string[] =>
-  (cookie ?? '').split('~').filter((entry) => shape.test(entry));
+  (cookie ?? '').split('~', most).filter((entry) => shape.test(entry));

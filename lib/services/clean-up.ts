@@ -3,6 +3,7 @@ import { redactErased } from '../audit/redact-audit.js';
 import { Budgets } from '../models/budget.js';
 import { OneTimeTokens } from '../models/one-time-token.js';
 import { Sessions } from '../models/session.js';
+import { databaseTime } from '../runtime/clock.js';
 import { opened } from '../runtime/connection.js';
 import { database } from '../runtime/database.js';
 
@@ -14,6 +15,9 @@ export interface CleanedUp {
   /** Users whose erasure has been ended, in the audit log. */
   readonly erasures: number;
 }
+
+/** Documents that are deleted by one command. */
+const batch = 1_000;
 
 /**
  * Deletes what has expired by the database's clock: sessions, one-time tokens and guessing budgets. Nothing waits for it, for every
@@ -29,18 +33,22 @@ export async function cleanUp({
   connection?: Connection | undefined;
 } = {}): Promise<CleanedUp> {
   const connection = opened(given);
-  const now = await database(async () => {
-    const { localTime } = (await connection.db?.command({ hello: 1 })) ?? {};
-    return localTime as Date;
-  });
-  const expired = async (model: unknown, field: string) => {
-    const { deletedCount } = await (model as Model<unknown>).deleteMany({ [field]: { $lte: now } });
-    return deletedCount;
+  const now = await databaseTime(connection);
+  const expired = async (of: unknown, field: string, more: object = {}) => {
+    const model = of as Model<unknown>;
+    for (let count = 0; ; ) {
+      const filter = { [field]: { $lte: now }, ...more };
+      const found = await database(() => model.find(filter, { _id: 1 }).limit(batch).lean());
+      const ids = { _id: { $in: found.map(({ _id }) => _id) } };
+      count += (await database(() => model.deleteMany({ ...ids, ...filter }))).deletedCount;
+      if (found.length < batch) return count;
+    }
   };
+  const idle = { heldUntil: { $not: { $gt: now } } }; // what is being judged is not forgotten
   return {
     sessions: await expired(Sessions(connection), 'expiresAt'),
     oneTimeTokens: await expired(OneTimeTokens(connection), 'expiresAt'),
-    budgets: await expired(Budgets(connection), 'resetsAt'),
+    budgets: await expired(Budgets(connection), 'resetsAt', idle),
     erasures: await redactErased(connection),
   };
 }

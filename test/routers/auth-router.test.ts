@@ -535,6 +535,13 @@ describe('POST /auth/sign-out', () => {
     expect(await me(app, answer.body.accessToken)).to.equal('401 session_revoked');
   });
 
+  it('ends the session of a client without cookies by its refresh token, when the access token is long gone', async () => {
+    const { app } = await adasWorld();
+    const { body } = await signIn(app, { ...credentials, tokenDelivery: 'body' }).expect(200);
+    await app.post('/auth/sign-out').send({ refreshToken: body.refreshToken }).expect(204);
+    await app.post('/auth/refresh').send({ refreshToken: body.refreshToken }).expect(401);
+  });
+
   it('ends every session of the user, and of nobody else, when asked for everywhere', async () => {
     const { app, shared } = await adasWorld();
     const bob = { email: 'bob@example.com', password: 'builder-1999' };

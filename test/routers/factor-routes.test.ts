@@ -351,6 +351,20 @@ describe('the sign-in of somebody with a TOTP', () => {
     }
   });
 
+  it('judges no more of them for who knows the password and signs in again and again, from ever new networks', async () => {
+    const served = await world({ credentialRate: '5/minute', trustedProxies: 1 });
+    await enrolled(served);
+    const seen: string[] = [];
+    for (const network of times(12, (index) => index)) {
+      const client = served.withHeaders({ 'X-Forwarded-For': `10.${network}.0.1` });
+      const challenge = await challengeOf(client);
+      for (const _ of times(3, (index) => index))
+        seen.push(outcome(await second(client, challenge, '000000')));
+    }
+    expect(seen.filter((each) => each.startsWith('401')).length).to.be.within(20, 23);
+    expect(seen.at(-1)).to.equal('429 rate_limited');
+  });
+
   it('judges no more wrong codes than the budget allows, over however many challenges', async () => {
     const served = await world({ credentialRate: '5/minute' });
     const { secret } = await enrolled(served);

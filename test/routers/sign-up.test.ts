@@ -189,6 +189,24 @@ describe('signing up', () => {
     await (await as('ada@example.com')).get('/auth/profile').expect(200);
   });
 
+  it('sends the link of this browser’s own sign-up again, not that of somebody who came later', async () => {
+    const { browser, anyone, token, tokenOf } = await signedUp();
+    await anyone()
+      .post('/auth/signup', { ...grace, password: 'mallory-was-here', name: 'Mallory' })
+      .expect(202);
+    await tokenOf(grace.email, 'verify-email');
+    await browser.post('/auth/signup/send-link', { email: grace.email }).expect(202);
+    expect(await tokenOf(grace.email, 'verify-email')).to.equal(token);
+  });
+
+  it('refuses names with line breaks, which would stand in mails and logs', async () => {
+    const { anyone } = await mailWorld();
+    const { body } = await anyone()
+      .post('/auth/signup', { ...grace, name: 'Grace\n\nhttps://evil.example' })
+      .expect(400);
+    expect(body.errors[0].path).to.equal('name');
+  });
+
   it('is forgotten after a day, by cleanUp()', async () => {
     const { connection, shared } = await signedUp();
     await OneTimeTokens(connection).updateMany(
@@ -197,6 +215,11 @@ describe('signing up', () => {
     );
     expect((await cleanUp(shared)).oneTimeTokens).to.equal(1);
     expect((await cleanUp(shared)).oneTimeTokens).to.equal(0);
+    const expired = { purpose: 'otp', createdAt: new Date(0), expiresAt: new Date(1) };
+    await inspector()
+      .collection('tollgate_one_time_tokens')
+      .insertMany(times(2_500, () => ({ ...expired })));
+    expect((await cleanUp(shared)).oneTimeTokens).to.equal(2_500);
   });
 });
 

@@ -1,8 +1,10 @@
 import { expect } from 'chai';
 import type { SharedOptions } from '../../lib/index.js';
+import { readKey } from '../../lib/runtime/keyring.js';
+import { deviceOf, withDevice } from '../../lib/runtime/known-devices.js';
 import { mailWorld } from '../support/mailbox.js';
 import { startProcesses } from '../support/processes.js';
-import { type Client, countBy, inspector, times, world } from '../support/world.js';
+import { type Client, countBy, inspector, secret, times, world } from '../support/world.js';
 
 const ada = { email: 'ada@example.com', password: 'lovelace-1815' };
 const wrong = { ...ada, password: 'wrong-guess' };
@@ -112,6 +114,26 @@ describe('guessing a password', () => {
     expect((await guessAt(from(made, '203.0.113.9'), ada)).status).to.equal(200);
   });
 
+  it('says when a point will be there again, and writes nothing about accounts for an address that has none', async () => {
+    const made = await world(limited);
+    const client = from(made, '192.0.2.1');
+    await statuses(5, (index) => guessAt(client, { ...wrong, email: `u${index}@example.com` }));
+    const before = await budgets().countDocuments();
+    const { headers } = await guessAt(client, { ...wrong, email: 'one-more@example.com' }).expect(429);
+    expect(await budgets().countDocuments()).to.equal(before);
+    const budget = await budgets().findOne({ _id: 'sign-in address 192.0.2.1/32' as never });
+    const left = (budget?.resetsAt.getTime() - budget?.at.getTime()) / 1000;
+    expect(Number(headers['retry-after'])).to.be.closeTo(left, 2);
+  });
+
+  it('looks at four of the devices that a cookie names, however many there are', async () => {
+    const [key] = [readKey(secret, 'HS256')];
+    const mine = withDevice(undefined, ada.email, [key]);
+    const others = times(3, (index) => withDevice(undefined, `u${index}@example.com`, [key]));
+    expect(deviceOf([...others, mine].join('~'), ada.email, [key])).to.be.a('string');
+    expect(deviceOf([...others, ...others, mine].join('~'), ada.email, [key])).to.equal(undefined);
+  });
+
   it('is limited in one network though the addresses change', async () => {
     const made = await world(limited);
     const seen = await statuses(7, (index) => guessAt(from(made, `10.0.0.${index + 1}`)));
@@ -161,7 +183,7 @@ describe('guessing a password', () => {
     expect((await guessAt(from(made, '192.0.2.1'), ada)).status).to.equal(200);
   });
 
-  it('does not count what is no guess: a deactivated database, a full queue, a right password of an unproved address', async () => {
+  it('does not count a right password of an address that is not proved', async () => {
     const made = await world(limited);
     await inspector()
       .collection('users')
@@ -210,6 +232,18 @@ describe('asking for mails', () => {
       }
     });
   }
+
+  it('is not limited by strangers for the owner, on a device that is known', async () => {
+    const made = await mailWorld(limited);
+    const first = await guessAt(from(made, '198.51.100.7'), ada).expect(200);
+    const cookies = first.headers['set-cookie'] as unknown as string[];
+    const device = (cookies.find((each) => each.startsWith('device=')) as string).split(';')[0] as string;
+    for (const path of paths.slice(0, 2)) {
+      const ask = (address: string, more = {}) => from(made, address, more).post(path, { email: ada.email });
+      expect((await statuses(24, (index) => ask(`10.1.${index}.1`))).slice(20)).to.include(429);
+      expect((await ask('198.51.100.7', { Cookie: device })).status).to.equal(202);
+    }
+  });
 
   it('is limited for sign-ups from one address, whatever they say', async () => {
     const made = await mailWorld(limited);

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { demoApp } from '../../examples/demo/app.js';
-import { AuditEntries, ready, Sessions, Users } from '../../lib/index.js';
+import { AuditEntries, createUser, ready, Sessions, type SharedOptions, Users } from '../../lib/index.js';
+import { mailWorld } from '../support/mailbox.js';
 import { startProcesses } from '../support/processes.js';
 import {
   atEnd,
@@ -108,7 +109,7 @@ describe('a refresh token', () => {
     expect(await AuditEntries(inspector()).countDocuments({ action: 'session.theft-detected' })).to.equal(1);
   });
 
-  it('is no theft when it was kept within the grace and then used on', async () => {
+  it('is theft when it was kept within the grace, its successor used on, and it comes back later', async () => {
     const { client, first } = await signedIn();
     const { body: second } = await refresh(client, first).expect(200);
     await refresh(client, second.refreshToken).expect(200);
@@ -255,5 +256,62 @@ describe('a refresh token', () => {
     atEnd(async () => void connection.getClient().off('commandStarted', listen));
     await refresh(client, first).expect(200);
     expect(names).to.deep.equal(['findAndModify', 'aggregate']);
+  });
+});
+
+describe('a refresh token that two parties have used', () => {
+  /** Bob's device and another one; the first token of the former comes back after its successor was used. */
+  async function stolen(person: { email: string; password: string }, options: Partial<SharedOptions>) {
+    const made = await mailWorld(options);
+    const signIn = async () => {
+      const credentials = { ...person, tokenDelivery: 'body' };
+      return (await made.anyone().post('/auth/sign-in', credentials).expect(200)).body;
+    };
+    const [victim, other] = [await signIn(), await signIn()];
+    await afterGrace();
+    const { body: second } = await refresh(made.anyone(), victim.refreshToken).expect(200);
+    await afterGrace();
+    await refresh(made.anyone(), second.refreshToken).expect(200);
+    await afterGrace();
+    await refresh(made.anyone(), victim.refreshToken).expect(401);
+    const there = made.withHeaders({ Authorization: `Bearer ${other.accessToken}` });
+    return { ...made, there };
+  }
+  const member = { email: 'grace@example.com', password: 'cobol-forever' };
+  const addMember = (shared: SharedOptions) => createUser({ ...shared, ...member, emailVerified: true });
+
+  it('ends that session alone by default, and its owner hears of it by mail', async () => {
+    const { there, next } = await stolen(ada, {});
+    await there.get('/auth/profile').expect(200);
+    expect((await next(ada.email, 'session-theft')).text).to.include('We have ended it');
+  });
+
+  it('ends all sessions of the user with onTheft: endSessions', async () => {
+    const { there, anyone } = await stolen(ada, { onTheft: 'endSessions' });
+    expect((await there.get('/auth/profile').expect(401)).body.code).to.equal('session_revoked');
+    await anyone().post('/auth/sign-in', ada).expect(200);
+  });
+
+  it('deactivates the account with onTheft: deactivate, but not the last owner of an organization', async () => {
+    const first = await stolen(ada, { onTheft: 'deactivate' });
+    await first.there.get('/auth/profile').expect(401);
+    await first.anyone().post('/auth/sign-in', ada).expect(200);
+
+    await addMember(first.shared);
+    const { body: victim } = await first
+      .anyone()
+      .post('/auth/sign-in', { ...member, tokenDelivery: 'body' })
+      .expect(200);
+    await afterGrace();
+    const { body: second } = await refresh(first.anyone(), victim.refreshToken).expect(200);
+    await afterGrace();
+    await refresh(first.anyone(), second.refreshToken).expect(200);
+    await afterGrace();
+    await refresh(first.anyone(), victim.refreshToken).expect(401);
+    await first.anyone().post('/auth/sign-in', member).expect(401);
+    const entries = await inspector()
+      .collection('tollgate_audit_entries')
+      .countDocuments({ action: 'user.deactivated' });
+    expect(entries).to.equal(1);
   });
 });

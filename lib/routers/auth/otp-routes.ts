@@ -14,7 +14,8 @@ import { answerSignedIn, delivery } from './answer-signed-in.js';
 export function otpRoutes(router: Router, shared: ReadSharedOptions): void {
   router.post('/otp/send', body({ email: emailSchema }), async function send(ctx) {
     const connection = connectionOf(ctx, shared.connection);
-    await sendOtp({ ...shared, ...originOf(ctx, shared), connection, ...ctx.request.body });
+    const device = readCookie(ctx, 'device', shared.cookies);
+    await sendOtp({ ...shared, ...originOf(ctx, shared), ...ctx.request.body, device, connection });
     accepted(ctx, { status: 'sent' });
   });
 

@@ -52,7 +52,8 @@ export function passwordRoutes(router: Router, shared: ReadSharedOptions): void 
 export function passwordResetRoutes(router: Router, shared: ReadSharedOptions): void {
   router.post('/password/forgot', body({ email: emailSchema }), async function forgot(ctx) {
     const connection = connectionOf(ctx, shared.connection);
-    await forgotPassword({ ...shared, ...originOf(ctx, shared), connection, ...ctx.request.body });
+    const device = readCookie(ctx, 'device', shared.cookies);
+    await forgotPassword({ ...shared, ...originOf(ctx, shared), ...ctx.request.body, device, connection });
     accepted(ctx, { status: 'sent' });
   });
 

@@ -10,6 +10,7 @@ import { connectionOf } from '../../runtime/connection.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { emailSchema } from '../../services/identity/canonical-email.js';
 import { changeEmail, confirmEmail } from '../../services/identity/change-email.js';
+import { personName } from '../../services/identity/create-user.js';
 import { updateProfile } from '../../services/identity/update-profile.js';
 import { accepted, done, originOf } from '../answers.js';
 
@@ -18,27 +19,21 @@ export function profileRoutes(router: Router, shared: ReadSharedOptions, ownFiel
   router.get(
     '/profile',
     endpoint(query({}), authenticate(shared), function show(ctx) {
-      ctx.body = ctx.state.user;
+      ctx.body = shared.showUser(ctx.state.user);
     }),
   );
 
   router.patch(
     '/profile',
     endpoint(
-      body({}, { name: Joi.string().max(200).allow(null), ...ownFields }),
+      body({}, { name: personName.allow(null), ...ownFields }),
       authenticate({ ...shared, accept: ['session'] }),
       async function update(ctx) {
         const { name, ...fields } = ctx.request.body;
         const connection = connectionOf(ctx);
         const userId = ctx.state.user.id;
-        ctx.body = await updateProfile({
-          ...shared,
-          ...originOf(ctx, shared),
-          connection,
-          userId,
-          name,
-          fields,
-        });
+        const change = { ...originOf(ctx, shared), connection, userId, name, fields };
+        ctx.body = shared.showUser(await updateProfile({ ...shared, ...change }));
       },
     ),
   );

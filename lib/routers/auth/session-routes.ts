@@ -41,11 +41,11 @@ export function sessionRoutes(router: Router, shared: ReadSharedOptions): void {
   router.post(
     '/sign-out',
     clearCookies,
-    body({}, { everywhere: Joi.valid(true) as Joi.AnySchema<true> }),
+    body({}, { everywhere: Joi.valid(true) as Joi.AnySchema<true>, refreshToken: Joi.string().max(512) }),
     async function out(ctx) {
-      const { everywhere } = ctx.request.body;
+      const { everywhere, refreshToken } = ctx.request.body;
       const connection = connectionOf(ctx, shared.connection);
-      for (const sessionId of sessionIdsOf(ctx))
+      for (const sessionId of sessionIdsOf(ctx, refreshToken))
         await signOut({ ...originOf(ctx, shared), sessionId, everywhere, connection });
       done(ctx);
     },
@@ -55,7 +55,8 @@ export function sessionRoutes(router: Router, shared: ReadSharedOptions): void {
     '/check',
     endpoint(body({}), authenticate(shared), async function check(ctx) {
       const { user, session } = ctx.state;
-      ctx.body = { authenticated: true, user, session: session && { ...session, current: true } };
+      const current = session && { ...session, current: true };
+      ctx.body = { authenticated: true, user: shared.showUser(user), session: current };
     }),
   );
 
@@ -65,13 +66,15 @@ export function sessionRoutes(router: Router, shared: ReadSharedOptions): void {
     await next();
   }
 
-  /** The sessions that a request's tokens belong to, expired access tokens aside: the refresh cookie still tells. */
-  function sessionIdsOf(ctx: ParameterizedContext): Set<string> {
+  /** The sessions that a request's tokens belong to, expired access tokens aside: a refresh token still tells. */
+  function sessionIdsOf(ctx: ParameterizedContext, inBody: string | undefined): Set<string> {
     const bearer = /^bearer (.+)$/i.exec(ctx.get('Authorization'))?.[1];
     const access = [readCookie(ctx, 'access_token', shared.cookies), bearer];
-    const refresh = readCookie(ctx, 'refresh_token', shared.cookies);
-    const ids = access.map((token) => token && verify(token)?.sid);
-    ids.push(refresh && readRefreshToken(refresh, shared.keyring)?.family);
+    const refresh = [readCookie(ctx, 'refresh_token', shared.cookies), inBody];
+    const ids = [
+      ...access.map((token) => token && verify(token)?.sid),
+      ...refresh.map((token) => token && readRefreshToken(token, shared.keyring)?.family),
+    ];
     return new Set(ids.flatMap((id) => id || []));
   }
 }

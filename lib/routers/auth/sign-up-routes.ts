@@ -6,6 +6,7 @@ import { connectionOf } from '../../runtime/connection.js';
 import { clearCookie, readCookie, setCookie } from '../../runtime/cookies.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { emailSchema } from '../../services/identity/canonical-email.js';
+import { personName } from '../../services/identity/create-user.js';
 import { newPassword } from '../../services/identity/new-password.js';
 import { sendVerification } from '../../services/identity/send-verification.js';
 import { signUp } from '../../services/identity/sign-up.js';
@@ -19,10 +20,7 @@ const day = 86_400;
 export function signUpRoutes(router: Router, shared: ReadSharedOptions, ownFields: Fields): void {
   router.post(
     '/signup',
-    body(
-      { email: emailSchema, password: newPassword },
-      { name: Joi.string().max(200), ...delivery, ...ownFields },
-    ),
+    body({ email: emailSchema, password: newPassword }, { name: personName, ...delivery, ...ownFields }),
     async function begin(ctx) {
       const { email, password, name, tokenDelivery, ...fields } = ctx.request.body;
       const connection = connectionOf(ctx, shared.connection);
@@ -42,12 +40,10 @@ export function signUpRoutes(router: Router, shared: ReadSharedOptions, ownField
 
   router.post('/signup/send-link', body({ email: emailSchema }), async function sendLink(ctx) {
     const connection = connectionOf(ctx, shared.connection);
-    await sendVerification({
-      ...shared,
-      ...originOf(ctx, shared),
-      connection,
-      email: ctx.request.body.email,
-    });
+    const binding = readCookie(ctx, 'sign_up', shared.cookies);
+    const device = readCookie(ctx, 'device', shared.cookies);
+    const asked = { ...ctx.request.body, binding, device };
+    await sendVerification({ ...shared, ...originOf(ctx, shared), ...asked, connection });
     accepted(ctx, { status: 'verification_sent' });
   });
 

@@ -1,6 +1,6 @@
-import type { Model, Types } from 'mongoose';
+import { type Model, Types } from 'mongoose';
 import { type StoredUser, userSchema } from '../../models/user.js';
-import type { User } from './user.js';
+import type { User } from '../../runtime/user.js';
 
 type AnyModel = Pick<Model<unknown>, 'schema'>;
 
@@ -26,13 +26,16 @@ function visible(value: unknown, path: string, hidden: ReadonlySet<string>): unk
   );
 }
 
+/** An ObjectId tells when it was made; where neither that nor a date says so, it was at the beginning of time. */
+const bornBy = (id: object): Date => (id instanceof Types.ObjectId ? id.getTimestamp() : new Date(0));
+
 /**
  * Turns a stored user into what may be shown; nothing of its credentials is in it. Users of an older application may lack
  * what our schema has a default for.
  */
 export function asUser(stored: StoredUser & { _id: Types.ObjectId }, model: AnyModel): User {
   const { _id, email, emailVerified = false, name = null, roles = [], status = 'active' } = stored;
-  const createdAt = stored.createdAt ?? _id.getTimestamp();
+  const createdAt = stored.createdAt ?? bornBy(_id);
   const base = {
     id: String(_id),
     email,

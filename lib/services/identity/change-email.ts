@@ -1,13 +1,13 @@
 import Joi from 'joi';
 import { type Origin, originFields, recordAudit } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
-import { enqueueMail } from '../../mail/enqueue-mail.js';
+import { enqueueMail, needMail } from '../../mail/enqueue-mail.js';
 import { OneTimeTokens } from '../../models/one-time-token.js';
 import { changed } from '../../models/revocation.js';
 import { Users } from '../../models/user.js';
+import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { database, isDuplicate } from '../../runtime/database.js';
-import { objectId } from '../../runtime/ids.js';
 import { readLinkToken } from '../../runtime/one-time-codes.js';
 import { readOptions, type SharedOptions, signingKeys } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
@@ -38,8 +38,9 @@ export async function changeEmail(input: EmailChange & SharedOptions): Promise<v
   const own = { userId: Joi.string().required(), email: emailSchema.required(), ...originFields };
   const given = readOptions<EmailChange>('changeEmail', input, { ...signingKeys(), ...own });
   const connection = opened(given.connection);
+  needMail('changeEmail', given);
   const { email } = given;
-  const user = await database(() => Users(connection).findById(objectId(given.userId)).lean());
+  const user = await database(() => Users(connection).findById(readUserId(connection, given.userId)).lean());
   if (!user) throw refuse('not_found');
   await spend({ ...given, connection, route: 'mail', account: email });
   const { _id, credentialEpoch = 0 } = user;

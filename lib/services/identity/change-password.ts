@@ -1,8 +1,9 @@
 import Joi from 'joi';
 import { type Origin, originFields, recordAudit } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
-import { enqueueMail } from '../../mail/enqueue-mail.js';
+import { notifyByMail } from '../../mail/enqueue-mail.js';
 import { Users } from '../../models/user.js';
+import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { database } from '../../runtime/database.js';
 import { objectId } from '../../runtime/ids.js';
@@ -43,7 +44,7 @@ export async function changePassword(input: PasswordChange & SharedOptions): Pro
   const given = readOptions<PasswordChange>('changePassword', input, { ...signingKeys(), ...own });
   const connection = opened(given.connection);
   const { ip, userAgent, requestId } = given;
-  const user = await database(() => Users(connection).findById(objectId(given.userId)).lean());
+  const user = await database(() => Users(connection).findById(readUserId(connection, given.userId)).lean());
   if (!user) throw refuse('credentials_invalid');
   refuseOwnAddress(given.newPassword, user.email, 'newPassword');
   await guess({ ...given, connection, route: 'password', account: user.email }, async () => {
@@ -61,7 +62,7 @@ export async function changePassword(input: PasswordChange & SharedOptions): Pro
       requestId,
     });
     if (!changedUser) throw refuse('credentials_invalid'); // somebody else has changed it meanwhile
-    await enqueueMail(connection, session, { kind: 'password-changed', to: user.email });
+    await notifyByMail(connection, session, { kind: 'password-changed', to: user.email }, given);
     const target = { type: 'user', id: String(user._id) };
     const entry = { action: 'password.changed', actor: target.id, target, ip, userAgent, requestId };
     await recordAudit({ connection, session, ...entry });

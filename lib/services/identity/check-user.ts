@@ -3,7 +3,7 @@ import { refuse } from '../../errors.js';
 import { Users } from '../../models/user.js';
 
 /**
- * Checks a user that is to be made by the application's own schema, before anything is written.
+ * Checks by the application's own schema, before anything is written, a user that is to be made; or only `paths` of one that is to change.
  *
  * @throws {TollgateError} `validation_failed` (400, extra `errors: [{ path, message }]`)
  */
@@ -14,7 +14,7 @@ export async function checkUser(
 ): Promise<void> {
   try {
     const users = Users(connection) as unknown as Model<unknown>;
-    await (paths ? users.validate(document, [...paths]) : users.validate(document));
+    await (paths ? users.validate(document, [...paths]) : new users(document).validate());
   } catch (error) {
     if (!(error instanceof MongooseErrors.ValidationError)) throw error;
     const errors = Object.entries(error.errors).map(([path, { message }]) => ({ path, message }));

@@ -6,11 +6,11 @@ import { opened } from '../../runtime/connection.js';
 import { isDuplicate } from '../../runtime/database.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
+import type { OwnFields, User } from '../../runtime/user.js';
 import { asUser } from './as-user.js';
 import { emailSchema } from './canonical-email.js';
 import { newPassword } from './new-password.js';
 import { hashPassword, type PasswordHash, type PasswordOptions } from './password.js';
-import type { User, UserFields } from './user.js';
 
 export interface NewUser {
   email: string;
@@ -22,12 +22,12 @@ export interface NewUser {
    */
   passwordHash?: { scheme: 'bcrypt'; hash: string } | undefined;
   name?: string | undefined;
-  /** Default `['user']`. */
+  /** Default: the one that `roleNames.user` names. */
   roles?: readonly string[] | undefined;
   /** Default false. */
   emailVerified?: boolean | undefined;
   /** The application's own fields, checked by its own schema. */
-  fields?: Partial<UserFields> | undefined;
+  fields?: Partial<OwnFields> | undefined;
 }
 
 /** Costs above what `passwordCost` may be would keep a thread for minutes. */
@@ -48,12 +48,18 @@ const refuseOurs: Joi.CustomValidator = (fields, helpers) => {
     : fields;
 };
 
+/** Without control characters: a name stands in mails and logs. */
+export const personName = Joi.string()
+  .max(200)
+  .pattern(/^\P{Cc}*$/u)
+  .messages({ 'string.pattern.base': 'must not have line breaks or other control characters' });
+
 /** What may be said of a new user, by whoever makes one. */
 export const newUserSchemas = {
   email: emailSchema.required(),
   password: newPassword,
   passwordHash: importedHash,
-  name: Joi.string().max(200),
+  name: personName,
   roles: Joi.array().items(Joi.string()),
   emailVerified: Joi.boolean(),
   fields: Joi.object().custom(refuseOurs),
@@ -69,7 +75,7 @@ export const newUserSchemas = {
 export async function createUser(input: NewUser & SharedOptions): Promise<User> {
   const given = readOptions<NewUser>('createUser', input, newUserSchemas);
   const connection = opened(given.connection);
-  const { email, name = null, emailVerified = false, roles = ['user'], fields } = given;
+  const { email, name = null, emailVerified = false, roles = [given.roleNames.user], fields } = given;
   const password = await passwordOf(given);
   const users = Users(connection);
   return transaction(connection, async (session) => {

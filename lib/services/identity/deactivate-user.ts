@@ -1,19 +1,20 @@
 import Joi from 'joi';
-import type { Connection } from 'mongoose';
-import { type Origin, recordAudit } from '../../audit/record-audit.js';
+import { type Origin, originFields, recordAudit } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
+import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
-import { objectId } from '../../runtime/ids.js';
+import { readOptions, type SharedOptions } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
 import { changeCredentials } from '../sessions/change-credentials.js';
 import { giveUpOwnership, keepAnAdmin } from '../tenancy/give-up-ownership.js';
 
 export interface DeactivateUser extends Origin {
-  readonly userId: string;
+  userId: string;
   /** The id of who does it, for the audit log. Default: the user. */
-  readonly actor?: string | undefined;
-  readonly connection?: Connection | undefined;
+  actor?: string | undefined;
 }
+
+const own = { userId: Joi.string().required(), actor: Joi.string(), ...originFields };
 
 /**
  * Deactivates a user: all sessions end, and no credential of theirs is accepted any more. What belongs to them stays.
@@ -22,11 +23,11 @@ export interface DeactivateUser extends Origin {
  *   `last_admin` (409); `database_unavailable` (503)
  * @example await deactivateUser({ userId: user.id });
  */
-export async function deactivateUser({ userId, actor = userId, ...rest }: DeactivateUser): Promise<void> {
-  Joi.assert(userId, Joi.string().required(), 'deactivateUser(): userId');
-  const connection = opened(rest.connection);
-  const { ip, userAgent, requestId } = rest;
-  const _id = objectId(userId);
+export async function deactivateUser(input: DeactivateUser & SharedOptions): Promise<void> {
+  const given = readOptions<DeactivateUser>('deactivateUser', input, own);
+  const connection = opened(given.connection);
+  const { userId, actor = userId, roleNames, ip, userAgent, requestId } = given;
+  const _id = readUserId(connection, userId);
   if (!_id) throw refuse('not_found');
   await transaction(connection, async (session) => {
     const filter = { _id, status: { $ne: 'inactive' } };
@@ -34,7 +35,7 @@ export async function deactivateUser({ userId, actor = userId, ...rest }: Deacti
     const user = await changeCredentials(connection, session, { filter, update, ip, userAgent, requestId });
     if (!user) throw refuse('not_found');
     await giveUpOwnership(connection, session, _id);
-    await keepAnAdmin(connection, session, user);
+    await keepAnAdmin(connection, session, user, roleNames);
     const target = { type: 'user', id: userId };
     const entry = { action: 'user.deactivated', actor, target, ip, userAgent, requestId };
     await recordAudit({ connection, session, ...entry });

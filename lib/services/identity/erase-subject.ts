@@ -1,5 +1,6 @@
+import Joi from 'joi';
 import type { ClientSession, Connection, Types } from 'mongoose';
-import { type Origin, recordAudit } from '../../audit/record-audit.js';
+import { type Origin, originFields, recordAudit } from '../../audit/record-audit.js';
 import { redactErased } from '../../audit/redact-audit.js';
 import { refuse } from '../../errors.js';
 import { enqueueMail } from '../../mail/enqueue-mail.js';
@@ -14,20 +15,27 @@ import { Sessions } from '../../models/session.js';
 import { Subscriptions } from '../../models/subscription.js';
 import { Usage } from '../../models/usage.js';
 import { Users } from '../../models/user.js';
+import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
-import { objectId } from '../../runtime/ids.js';
-import type { Subject } from '../../runtime/subject.js';
+import { readOptions, type SharedOptions } from '../../runtime/options.js';
+import { type Subject, subjectSchema } from '../../runtime/subject.js';
 import { transaction } from '../../runtime/transaction.js';
 import { giveUpOwnership, keepAnAdmin } from '../tenancy/give-up-ownership.js';
 
 export interface EraseSubject extends Origin {
-  readonly subject: Subject & { readonly type: 'user' };
+  subject: Subject & { readonly type: 'user' };
   /** The id of who does it, for the audit log. Default: the user. */
-  readonly actor?: string | undefined;
+  actor?: string | undefined;
   /** Whether a mail says that it is done. Default false. */
-  readonly notify?: boolean | undefined;
-  readonly connection?: Connection | undefined;
+  notify?: boolean | undefined;
 }
+
+const own = {
+  subject: subjectSchema.required(),
+  actor: Joi.string(),
+  notify: Joi.boolean(),
+  ...originFields,
+};
 
 /**
  * Erases a user (GDPR, article 17): the account with its credentials, sessions, API keys, tokens, waiting mails, memberships, subscription and usage, in
@@ -36,23 +44,19 @@ export interface EraseSubject extends Origin {
  * @throws {TollgateError} `not_found` (404); `last_owner` (409, extra `organizationId`) of an organization, `last_admin` (409); `database_unavailable` (503)
  * @example await eraseSubject({ subject: { type: 'user', id: user.id } });
  */
-export async function eraseSubject({
-  subject,
-  actor = subject.id,
-  notify,
-  ...rest
-}: EraseSubject): Promise<void> {
+export async function eraseSubject(input: EraseSubject & SharedOptions): Promise<void> {
+  const given = readOptions<EraseSubject>('eraseSubject', input, own);
+  const { subject, actor = subject.id, notify, roleNames, ip, userAgent, requestId } = given;
   if (subject.type !== 'user')
     throw new TypeError('eraseSubject(): only a subject of the type user can be erased');
-  const connection = opened(rest.connection);
-  const { ip, userAgent, requestId } = rest;
-  const _id = objectId(subject.id);
+  const connection = opened(given.connection);
+  const _id = readUserId(connection, subject.id);
   if (!_id) throw refuse('not_found');
   await transaction(connection, async (session) => {
     const user = await Users(connection).findOneAndDelete({ _id }, { session }).lean();
     if (!user) throw refuse('not_found');
     await giveUpOwnership(connection, session, _id);
-    await keepAnAdmin(connection, session, user);
+    await keepAnAdmin(connection, session, user, roleNames);
     await leave(connection, session, _id);
     await deleteAll(connection, session, _id, user.email);
     await Erasures(connection).insertMany([{ _id: subject.id, at: new Date() }], { session });

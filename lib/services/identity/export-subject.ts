@@ -1,4 +1,5 @@
 import type { Connection, Model, Types } from 'mongoose';
+import { asAuditEntry } from '../../audit/as-audit-entry.js';
 import { refuse } from '../../errors.js';
 import { ApiKeys } from '../../models/api-key.js';
 import { AuditEntries } from '../../models/audit-entry.js';
@@ -7,9 +8,9 @@ import { Sessions } from '../../models/session.js';
 import { Subscriptions } from '../../models/subscription.js';
 import { Usage } from '../../models/usage.js';
 import { type StoredUser, Users } from '../../models/user.js';
+import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { database } from '../../runtime/database.js';
-import { objectId } from '../../runtime/ids.js';
 import type { Subject } from '../../runtime/subject.js';
 import { asApiKey } from '../api-keys/as-api-key.js';
 import { asSession } from '../sessions/as-session.js';
@@ -34,7 +35,7 @@ export async function exportSubject({ subject, ...rest }: ExportSubject): Promis
   if (subject.type !== 'user')
     throw new TypeError('exportSubject(): only a subject of the type user can be exported');
   const connection = opened(rest.connection);
-  const _id = objectId(subject.id);
+  const _id = readUserId(connection, subject.id);
   const user = await database(() => Users(connection).findById(_id).lean());
   if (!user || !_id) throw refuse('not_found');
   const mine = { 'subject.type': 'user' as const, 'subject.id': subject.id };
@@ -54,7 +55,7 @@ export async function exportSubject({ subject, ...rest }: ExportSubject): Promis
     memberships: memberships.map(plain),
     subscriptions: subscriptions.map(plain),
     usage: usage.map(({ _id: key, u: used, from, to }) => ({ feature: key.f, used, from, to })),
-    auditEntries: auditEntries.map(plain),
+    auditEntries: auditEntries.map((each) => asAuditEntry(each as never)),
   };
 }
 

@@ -1,5 +1,6 @@
+import Joi from 'joi';
 import { type Origin, originFields } from '../../audit/record-audit.js';
-import { enqueueMail } from '../../mail/enqueue-mail.js';
+import { enqueueMail, needMail } from '../../mail/enqueue-mail.js';
 import { OneTimeTokens, type TokenPurpose } from '../../models/one-time-token.js';
 import { opened } from '../../runtime/connection.js';
 import type { MailKind } from '../../runtime/mail.js';
@@ -10,6 +11,8 @@ import { spend } from './guessing-budget.js';
 
 export interface MailToAccount extends Origin {
   email: string;
+  /** The cookie of known devices: strangers cannot use up the mails of who has signed in there. */
+  device?: string | undefined;
 }
 
 /**
@@ -37,9 +40,10 @@ async function mailToAccount(
   input: MailToAccount & SharedOptions,
   { purpose, kind, ttl }: { purpose: TokenPurpose; kind: MailKind; ttl: number },
 ): Promise<void> {
-  const own = { ...signingKeys(), email: emailSchema.required(), ...originFields };
+  const own = { ...signingKeys(), email: emailSchema.required(), device: Joi.string(), ...originFields };
   const given = readOptions<MailToAccount>(name, input, own);
   const connection = opened(given.connection);
+  needMail(name, given);
   const { email } = given;
   await spend({ ...given, connection, route: `mail ${kind}`, account: email });
   await transaction(connection, async (session) => {

@@ -134,14 +134,20 @@ async function tryToHold(
   until: number,
 ): Promise<string | null> {
   const budgets = Budgets(connection);
-  const found = await database(() => Promise.all(allowances.map((each) => budgets.hold(each))));
-  const blocking = allowances.flatMap((allowance, index) => {
-    const budget = found[index] as StoredBudget;
-    return budget.admitted ? [] : [{ ...budget, over: budget.spent >= allowance.points }];
-  });
+  const held: string[] = [];
+  const blocking: (StoredBudget & { over: boolean })[] = [];
+  const [address, ...account] = allowances as [Allowance, ...Allowance[]];
+  for (const group of [[address], account]) {
+    if (blocking.length > 0) break; // who is over the budget of the address writes nothing about accounts
+    const found = await database(() => Promise.all(group.map((each) => budgets.hold(each))));
+    for (const [index, { key, points }] of group.entries()) {
+      const budget = found[index] as StoredBudget;
+      if (budget.admitted) held.push(key);
+      else blocking.push({ ...budget, over: budget.spent >= points });
+    }
+  }
   const [first] = blocking;
   if (!first) return null;
-  const held = allowances.filter((_, index) => found[index]?.admitted).map(({ key }) => key);
   if (held.length > 0) await database(() => budgets.release(held));
   const over = blocking.filter((budget) => budget.over);
   if (over.length > 0) throw tooMany(Math.max(...over.map(secondsUntilFree)));

@@ -1,6 +1,7 @@
 import type { ClientSession, Connection, Types } from 'mongoose';
 import type { Origin } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
+import { ApiKeys } from '../../models/api-key.js';
 import type { StoredUser } from '../../models/user.js';
 import { changeCredentials } from '../sessions/change-credentials.js';
 import type { PasswordHash } from './password.js';
@@ -14,7 +15,7 @@ export interface AddressProof extends Origin {
 
 /**
  * The first proof that a user owns their address, in the transaction of `session`. Whoever has used the account before it may have been
- * somebody else: its password, other credentials and sessions go, or that person would keep a way in.
+ * somebody else: its password, other credentials, API keys and sessions go, or that person would keep a way in.
  *
  * @throws {TollgateError} `token_used` (400) when the address has been proved meanwhile
  */
@@ -29,5 +30,6 @@ export async function proveAddress(
     update: { $set: { emailVerified: true, password, totp: null }, $unset: { identities: 1, passkeys: 1 } },
   });
   if (!proved) throw refuse('token_used');
+  await ApiKeys(connection).removeAll(user._id, session);
   return proved;
 }

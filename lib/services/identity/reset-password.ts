@@ -2,7 +2,7 @@ import Joi from 'joi';
 import type { ClientSession, Connection } from 'mongoose';
 import { type Origin, originFields, recordAudit } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
-import { enqueueMail } from '../../mail/enqueue-mail.js';
+import { type MailOptions, notifyByMail } from '../../mail/enqueue-mail.js';
 import { liveToken, OneTimeTokens } from '../../models/one-time-token.js';
 import { Users } from '../../models/user.js';
 import { opened } from '../../runtime/connection.js';
@@ -97,8 +97,9 @@ async function set(
   session: ClientSession,
   user: FoundUser,
   password: PasswordHash,
-  { ip, userAgent, requestId }: Origin,
+  given: Origin & MailOptions,
 ): Promise<void> {
+  const { ip, userAgent, requestId } = given;
   const origin = { ip, userAgent, requestId };
   const { _id, email } = user;
   if (!user.emailVerified) await proveAddress(connection, session, { user, password, ...origin });
@@ -108,7 +109,7 @@ async function set(
     if (!(await changeCredentials(connection, session, { filter, update, ...origin })))
       throw refuse('token_used');
   }
-  await enqueueMail(connection, session, { kind: 'password-changed', to: email });
+  await notifyByMail(connection, session, { kind: 'password-changed', to: email }, given);
   const target = { type: 'user', id: String(_id) };
   await recordAudit({ connection, session, action: 'password.reset', actor: target.id, target, ...origin });
 }

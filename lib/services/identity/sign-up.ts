@@ -1,6 +1,6 @@
 import Joi from 'joi';
 import { type Origin, originFields } from '../../audit/record-audit.js';
-import { enqueueMail } from '../../mail/enqueue-mail.js';
+import { enqueueMail, needMail } from '../../mail/enqueue-mail.js';
 import { OneTimeTokens } from '../../models/one-time-token.js';
 import { Users } from '../../models/user.js';
 import { opened } from '../../runtime/connection.js';
@@ -57,6 +57,7 @@ export async function signUp(input: SignUp & SharedOptions): Promise<PendingSign
     const user = await database(() => Users(connection).findById(id).lean().orFail());
     return startSession({ ...given, connection, user, factors: ['password'] });
   }
+  needMail('signUp', given);
   const data = { password: await hashPassword(password, given, hashingClientOf(given)), name, fields };
   const token = await transaction(connection, async (session) => {
     const issue = { purpose: 'sign-up', email, data, ttl: day } as const;

@@ -3,21 +3,21 @@ import { type Origin, originFields, recordAudit } from '../../audit/record-audit
 import { refuse } from '../../errors.js';
 import { changed } from '../../models/revocation.js';
 import { Users } from '../../models/user.js';
+import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
-import { objectId } from '../../runtime/ids.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
+import type { OwnFields, User } from '../../runtime/user.js';
 import { asUser } from './as-user.js';
 import { checkUser } from './check-user.js';
 import { newUserSchemas } from './create-user.js';
-import type { User, UserFields } from './user.js';
 
 export interface ProfileUpdate extends Origin {
   userId: string;
   /** Null removes it. */
   name?: string | null | undefined;
   /** The application's own fields that change, checked by its own schema. */
-  fields?: Partial<UserFields> | undefined;
+  fields?: Partial<OwnFields> | undefined;
 }
 
 const own = {
@@ -41,7 +41,11 @@ export async function updateProfile(input: ProfileUpdate & SharedOptions): Promi
   await checkUser(connection, values, Object.keys(values));
   return transaction(connection, async (session) => {
     const found = await Users(connection)
-      .findOneAndUpdate({ _id: objectId(userId) }, { $set: values }, { session, returnDocument: 'after' })
+      .findOneAndUpdate(
+        { _id: readUserId(connection, userId) },
+        { $set: values },
+        { session, returnDocument: 'after' },
+      )
       .lean();
     if (!found) throw refuse('not_found');
     await changed(connection, session, `user:${userId}`);

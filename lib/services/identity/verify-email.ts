@@ -97,7 +97,7 @@ async function prove(
   session: ClientSession,
   { _id, email, data }: Token,
   password: PasswordHash | null,
-  { ip, userAgent, requestId }: Origin,
+  { roleNames, ip, userAgent, requestId }: Origin & ReadSharedOptions,
 ): Promise<FoundUser> {
   const redeemed = await OneTimeTokens(connection).redeem(_id, 'sign-up', session);
   if (!redeemed || !email) throw refuse('token_used');
@@ -107,21 +107,24 @@ async function prove(
   const origin = { ip, userAgent, requestId };
   const user = known
     ? await proveAddress(connection, session, { user: known, password, ...origin })
-    : await create(connection, session, email, password, data as Pending);
+    : await create(connection, session, { ...pendingOf(data), email, password, roles: [roleNames.user] });
   const target = { type: 'user', id: String(user._id) };
   const action = known ? 'email.verified' : 'user.created';
   await recordAudit({ connection, session, action, actor: target.id, target, ...origin });
   return user;
 }
 
+/** What the sign-up said of the user. */
+function pendingOf(data: unknown): object {
+  const { name = null, fields } = data as Pending;
+  return { ...fields, name };
+}
+
 async function create(
   connection: Connection,
   session: ClientSession,
-  email: string,
-  password: PasswordHash | null,
-  { name = null, fields }: Pending,
+  person: { email: string; password: PasswordHash | null; roles: string[] },
 ): Promise<FoundUser> {
-  const document = { ...fields, email, emailVerified: true, name, password };
-  const stored = await Users(connection).insertOne(document, { session });
+  const stored = await Users(connection).insertOne({ ...person, emailVerified: true }, { session });
   return stored.toObject();
 }
