@@ -1,5 +1,11 @@
-export { type AuditRecord, type Origin, recordAudit } from './audit/record-audit.js';
+export type { AuditEntry } from './audit/as-audit-entry.js';
+export type { AuditHead } from './audit/audit-head.js';
+export type { AuditFault } from './audit/check-entry.js';
+export { type AuditRecord, type AuditTarget, type Origin, recordAudit } from './audit/record-audit.js';
+export { type AuditVerification, type VerifyAudit, verifyAudit } from './audit/verify-audit.js';
+export type { AuditProblem } from './audit/walk-audit.js';
 export { type ErrorCode, errorCodes, isTollgateError, TollgateError } from './errors.js';
+export { type Audited, type AuditOptions, audit } from './middleware/audit.js';
 export {
   type AuthenticateOptions,
   authenticate,
@@ -23,6 +29,7 @@ export {
 export { type ProblemsOptions, problems } from './middleware/problems.js';
 export { query, type WithQuery } from './middleware/query.js';
 export { type QuotaOptions, quota, type WithQuota } from './middleware/quota.js';
+export { type RateLimitOptions, rateLimit } from './middleware/rate-limit.js';
 export { type Identified, requestId } from './middleware/request-id.js';
 export { requireAllEntitlements } from './middleware/require-all-entitlements.js';
 export { requireAnyEntitlement } from './middleware/require-any-entitlement.js';
@@ -38,6 +45,7 @@ export type { SubjectChoice } from './middleware/subject-of.js';
 export { type InTeam, team } from './middleware/team.js';
 export { ApiKeys, apiKeySchema } from './models/api-key.js';
 export { AuditEntries, auditEntrySchema } from './models/audit-entry.js';
+export { AuditHeads, auditHeadSchema } from './models/audit-head.js';
 export { Budgets, budgetSchema } from './models/budget.js';
 export { Memberships, membershipSchema } from './models/membership.js';
 export { OneTimeTokens, oneTimeTokenSchema } from './models/one-time-token.js';
@@ -55,15 +63,18 @@ export { type AuthRouterOptions, authRouter } from './routers/auth-router.js';
 export { type HealthCheck, type HealthOptions, healthRouter } from './routers/health-router.js';
 export { type OAuthOptions, oauthRouter } from './routers/oauth-router.js';
 export { organizationRouter } from './routers/organization-router.js';
+export type { ApiKey } from './runtime/api-key.js';
 export type { SigningAlgorithm, SigningKey } from './runtime/keyring.js';
 export type { MailKind, MailMessage, MailTemplate, MailTemplates, SendMail } from './runtime/mail.js';
 export type { SharedOptions } from './runtime/options.js';
 export { optionsFromEnv } from './runtime/options-from-env.js';
 export type { OAuthProvider, Providers, TelegramProvider } from './runtime/providers.js';
+export type { RedisClient } from './runtime/redis.js';
 export type { StytchOptions } from './runtime/stytch-options.js';
 export type { Subject } from './runtime/subject.js';
+export * from './runtime/user.js'; // all of it, or an application could not merge into UserFields
 export { type AnnounceChange, announceChange } from './services/announce-change.js';
-export type { ApiKey, ShownApiKey } from './services/api-keys/as-api-key.js';
+export type { ShownApiKey } from './services/api-keys/as-api-key.js';
 export { createApiKey, type NewApiKey } from './services/api-keys/create-api-key.js';
 export { type DeleteApiKey, deleteApiKey } from './services/api-keys/delete-api-key.js';
 export { type ListApiKeys, listApiKeys } from './services/api-keys/list-api-keys.js';
@@ -116,7 +127,6 @@ export { type SendVerification, sendVerification } from './services/identity/sen
 export { type Credentials, signIn } from './services/identity/sign-in.js';
 export { type PendingSignUp, type SignUp, signUp } from './services/identity/sign-up.js';
 export { type ProfileUpdate, updateProfile } from './services/identity/update-profile.js';
-export * from './services/identity/user.js'; // all of it, or an application could not merge into UserFields
 export { type VerifyEmail, verifyEmail } from './services/identity/verify-email.js';
 export { type OtpSignIn, verifyOtp } from './services/identity/verify-otp.js';
 export { type AssignPlan, assignPlan } from './services/plans/assign-plan.js';
@@ -139,4 +149,5 @@ export { type SignOut, signOut } from './services/sessions/sign-out.js';
 export type { SignedInSession } from './services/sessions/start-session.js';
 export type { Membership, Organization, Team } from './services/tenancy/as-organization.js';
 export { createOrganization, type NewOrganization } from './services/tenancy/create-organization.js';
+export { sealAudit } from './worker/seal-audit.js';
 export { startWorker, type Worker, type WorkerOptions } from './worker/start-worker.js';

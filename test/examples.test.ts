@@ -211,11 +211,74 @@ describe('the examples', () => {
     expect(await inPage(payout)).to.deep.equal({ status: 202 });
   });
 
+  it('limit how often a client may ask', async () => {
+    await emptyWorld();
+    const port = await freePort();
+    run('rate-limits', { PORT: String(port) });
+    const { anyone } = clientsOf(`http://localhost:${port}`);
+    await until(() =>
+      anyone()
+        .get('/')
+        .then(
+          ({ status }) => status === 404,
+          () => false,
+        ),
+    );
+    for (const status of [202, 202, 202, 429]) await anyone().post('/contact').expect(status);
+    const { headers } = await anyone().get('/search').expect(401);
+    expect(headers['ratelimit-policy']).to.match(/;q=300;w=60$/);
+  });
+
+  it('record what was done, and prove the log', async () => {
+    const { shared } = await emptyWorld();
+    const person = { email: 'ada@example.com', password: 'lovelace-1815' };
+    await createUser({ ...shared, ...person, roles: ['admin'], emailVerified: true });
+    const port = await freePort();
+    run('audit', { PORT: String(port) });
+    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
+    await until(() =>
+      anyone()
+        .delete('/api/projects/1')
+        .then(
+          ({ status }) => status === 401,
+          () => false,
+        ),
+    );
+    const { body } = await anyone().post('/auth/sign-in', person).expect(200);
+    const ada = withHeaders({ Authorization: `Bearer ${body.accessToken}` });
+    await ada.delete('/api/projects/1').expect(204);
+    await ada.delete('/api/projects/1').expect(404);
+    const verified = async () => (await ada.get('/api/audit/verification').expect(200)).body;
+    await until(async () => (await verified()).head?.seq === 3);
+    expect(await verified()).to.deep.include({ ok: true, checked: 3, problems: [] });
+  });
+
   it('give users a field of the application', async () => {
     await emptyWorld();
     const [code] = await once(run('own-fields'), 'exit');
     expect(code).to.equal(0);
     const stored = await inspector().collection('users').findOne({ email: 'grace@example.com' });
     expect(stored).to.include({ fullName: 'Grace Hopper' });
+  });
+
+  it('give users ids, roles and answers of the application’s own', async () => {
+    await emptyWorld();
+    const port = await freePort();
+    run('own-users', { PORT: String(port) });
+    const { anyone } = clientsOf(`http://localhost:${port}`);
+    await until(() =>
+      anyone()
+        .get('/')
+        .then(
+          ({ status }) => status === 404,
+          () => false,
+        ),
+    );
+    const stored = await inspector().collection('users').findOne({ email: 'grace@example.com' });
+    expect(stored?._id).to.match(/^[0-9a-f]{8}-/);
+    expect(stored).to.deep.include({ roles: ['customer'] });
+    const credentials = { email: 'grace@example.com', password: 'cobol-forever' };
+    const { body } = await anyone().post('/auth/sign-in', credentials).expect(200);
+    expect(body.user).to.deep.equal({ id: stored?._id, label: 'Grace Hopper' });
   });
 });

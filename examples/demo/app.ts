@@ -19,6 +19,7 @@ import {
   quota,
   requireEntitlement,
   requireRole,
+  requireScope,
   type SharedOptions,
   team,
 } from 'koa-tollgate';
@@ -86,16 +87,23 @@ function product(shared: DemoOptions): Router {
 
   api.get(
     '/admin',
-    endpoint(query({}), signedIn, requireRole('admin'), function admin(ctx) {
+    endpoint(query({}), signedIn, requireRole('admin'), requireScope('admin.access'), function admin(ctx) {
       ctx.body = { ok: true };
     }),
   );
 
   api.get(
     '/reports',
-    endpoint(query({}), signedIn, organization(), requireEntitlement('reports'), function reports(ctx) {
-      ctx.body = { items: [{ name: 'Visits', organization: ctx.state.organization.slug }] };
-    }),
+    endpoint(
+      query({}),
+      signedIn,
+      requireScope('reports.read'),
+      organization(),
+      requireEntitlement('reports'),
+      function reports(ctx) {
+        ctx.body = { items: [{ name: 'Visits', organization: ctx.state.organization.slug }] };
+      },
+    ),
   );
 
   api.post(
@@ -103,6 +111,7 @@ function product(shared: DemoOptions): Router {
     endpoint(
       body({}),
       signedIn,
+      requireScope('images.write'),
       organization(),
       requireRole('designer'),
       quota('images'),
@@ -120,6 +129,7 @@ function product(shared: DemoOptions): Router {
     endpoint(
       body({}, { amount: units }),
       signedIn,
+      requireScope('searches.write'),
       quota('searches', { subject: 'user', amount: asked }),
       function searches(ctx) {
         const { used, remaining } = ctx.state.quota.searches;

@@ -27,7 +27,7 @@ export function contentFault(
   keyring: readonly Key[],
   erased: ReadonlySet<unknown>,
 ): AuditFault | undefined {
-  if (entry.redacted && !isBare(entry)) return 'edited';
+  if (entry.redacted && !isBare(entry, erased.has(entry.actor))) return 'edited';
   if (entry.redacted && !erased.has(entry.actor) && !erased.has(entry.target?.id)) return 'redacted';
   if (!entry.redacted && digestOf(String(entry.salt), entry) !== entry.personal) return 'edited';
   return macFault(entry, keyring);
@@ -40,8 +40,9 @@ export function macFault(entry: Entry, keyring: readonly Key[]): AuditFault | un
   return proven ? undefined : 'edited';
 }
 
-const isBare = ({ ip, userAgent, salt, details }: Entry): boolean =>
-  !ip && !userAgent && !salt && Object.keys(details ?? {}).length === 0;
+/** Where somebody else acted on who was erased stays; see redact-audit.ts. */
+const isBare = ({ ip, userAgent, salt, details }: Entry, byErased: boolean): boolean =>
+  !(byErased && (ip || userAgent)) && !salt && Object.keys(details ?? {}).length === 0;
 
 /** Where the walk along a chain has come to. */
 export interface Place {

@@ -19,24 +19,26 @@ export async function redactErased(connection: Connection): Promise<number> {
       .lean(),
   );
   for (const { _id } of erased) {
-    await redact(connection, { actor: _id });
-    await redact(connection, { 'target.id': _id, 'target.type': 'user' });
+    await redact(connection, { actor: _id }, { ip: 1, userAgent: 1, salt: 1 });
+    await redact(connection, { 'target.id': _id, 'target.type': 'user' }, { salt: 1 });
     await database(() => Erasures(connection).deleteOne({ _id }));
   }
   return erased.length;
 }
 
-async function redact(connection: Connection, about: Record<string, string>): Promise<void> {
+/** Of what others did to the user their own address stays: an administrator must not cover tracks by an erasure. */
+async function redact(
+  connection: Connection,
+  about: Record<string, string>,
+  $unset: Record<string, 1>,
+): Promise<void> {
   const entries = AuditEntries(connection);
   for (;;) {
     const personal = { ...about, redacted: { $ne: true } };
     const found = await database(() => entries.find(personal, { _id: 1 }).limit(batch).lean());
     if (found.length === 0) return;
     const ids = found.map(({ _id }) => _id);
-    const without = {
-      $unset: { ip: 1, userAgent: 1, salt: 1 },
-      $set: { details: {}, redacted: true },
-    } as const;
+    const without = { $unset, $set: { details: {}, redacted: true } };
     await database(() => entries.updateMany({ _id: { $in: ids } }, without));
   }
 }

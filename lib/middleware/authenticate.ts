@@ -3,7 +3,7 @@ import type { Middleware } from 'koa';
 import { refuse } from '../errors.js';
 import { connectionOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions, verifyingKeys } from '../runtime/options.js';
-import type { User } from '../services/identity/user.js';
+import type { User } from '../runtime/user.js';
 import { apiKeyReader } from './credentials/api-key-reader.js';
 import { type CredentialRules, credentialOf } from './credentials/credential-of.js';
 import { sessionReaders } from './credentials/session-readers.js';
@@ -54,8 +54,9 @@ const nobody: MaybeSignedIn = Object.freeze({
  * Refuses with 401 `token_missing`, `token_invalid`, `session_revoked`; 403 `user_inactive`, `ip_not_allowed`; 403
  * `credential_not_allowed` (a valid credential of a kind that is not in `accept`), `cross_origin`; 400 `credentials_conflict` (two
  * valid credentials of different users, or a session beside an API key); 503 `database_unavailable`. With `optional` only the
- * last four remain. Of Stytch's sessions also 403 `email_unverified`, 409 `email_taken` (a member who can be given no user) and 503
- * `identity_provider_unavailable`.
+ * last four remain. Of Stytch's sessions also 403 `email_unverified`, 409 `email_taken` (a member who can be given no user) and,
+ * also with `optional`, when no other credential is valid, 503 `identity_provider_unavailable` and 429 `rate_limited` (too many
+ * tokens from one address that Stytch does not know).
  *
  * @example api.use(authenticate({ keys }));
  */

@@ -3,7 +3,7 @@ import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { entitlementMissing, entitlementsOf } from '../services/plans/entitlements-of.js';
 import type { SignedIn } from './authenticate.js';
 import type { Guard } from './guard.js';
-import { type SubjectChoice, subjectChoice, subjectOf } from './subject-of.js';
+import { requireReach, type SubjectChoice, subjectChoice, subjectOf } from './subject-of.js';
 
 /** What the entitlement guards add to `ctx.state`. */
 export interface Entitled {
@@ -32,6 +32,7 @@ export async function entitle(
   lack: Lack,
 ): Promise<void> {
   const subject = await subjectOf(ctx, choice);
+  requireReach(ctx, subject);
   const connection = connectionOf(ctx, given);
   const { entitlements, tier, limits } = await entitlementsOf({ subject, connection, strict });
   const missing = lack(entitlements ?? []);

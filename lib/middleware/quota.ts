@@ -9,7 +9,7 @@ import { type QuotaState, rateLimitHeaders } from '../services/plans/quota-state
 import type { SignedIn } from './authenticate.js';
 import type { Guard } from './guard.js';
 import { statusOf } from './problems.js';
-import { type SubjectChoice, subjectChoice, subjectOf } from './subject-of.js';
+import { requireReach, type SubjectChoice, subjectChoice, subjectOf } from './subject-of.js';
 import { invalid } from './validation.js';
 
 /** What `quota()` adds to `ctx.state`. */
@@ -48,7 +48,8 @@ const own = {
  * them or none, and lets the request through. Exact under any concurrency and with any number of processes. The state is in
  * `ctx.state.quota[feature]` and in the headers `RateLimit-Policy` and `RateLimit` (none for unlimited).
  *
- * Refuses with 401 `token_missing`; 429 `quota_exceeded` (extras `feature`, `limit`, `used`, `remaining`, `resetsAt`,
+ * Refuses with 401 `token_missing`; 403 `permission_missing` (an API key for one organization, that would use up another's or its
+ * user's); 429 `quota_exceeded` (extras `feature`, `limit`, `used`, `remaining`, `resetsAt`,
  * `upgradeRequired`; with `Retry-After`); 403 `entitlement_missing` when the plan does not know the feature; 400
  * `validation_failed` when `amount` gives no positive integer; 503 `database_unavailable`.
  *
@@ -67,6 +68,7 @@ export function quota<Feature extends string>(
 
   return async function quota(ctx, next) {
     const subject = await subjectOf(ctx, read.subject);
+    requireReach(ctx, subject);
     const connection = connectionOf(ctx, read.connection);
     const amount = await amountOf(ctx, read.amount);
     const state = await consumeQuota({ subject, feature, amount, connection, strict: read.strict });

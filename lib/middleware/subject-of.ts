@@ -36,6 +36,16 @@ export async function subjectOf(
   throw refuse('organization_required', { detail: 'Name an organization in X-Organization-Id' });
 }
 
+/**
+ * Refuses with 403 `permission_missing` when the request came by an API key that is for one organization, and is about its user or
+ * another organization.
+ */
+export function requireReach(ctx: ParameterizedContext, { type, id }: Subject): void {
+  const bound = (ctx.state as State).apiKey?.organizationId;
+  const within = type === 'team' || (type === 'organization' && id === bound); // a team is of the organization that was found
+  if (bound && !within) throw refuse('permission_missing', { detail: 'The API key is for one organization' });
+}
+
 function checked(subject: Subject): Subject {
   const { error } = subjectSchema.required().validate(subject);
   if (error)

@@ -112,6 +112,9 @@ export const apiKeySchema = new Schema(
 
 apiKeySchema.index({ hash: 1 }, { unique: true });
 apiKeySchema.index({ user: 1, _id: 1 });
+apiKeySchema.index({ deletedAt: 1 }); // this and what follows: for the clean-up
+apiKeySchema.index({ expiresAt: 1 });
+apiKeySchema.index({ lastUsedAt: 1 }, { partialFilterExpression: { usesLeft: 0 } });
 tollgateSchema(apiKeySchema);
 
 export type StoredApiKey = InferSchemaType<typeof apiKeySchema>;

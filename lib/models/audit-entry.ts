@@ -52,6 +52,7 @@ export const auditEntrySchema = new Schema(
 
 auditEntrySchema.index({ organization: 1, at: -1 });
 auditEntrySchema.index({ actor: 1, at: -1 });
+auditEntrySchema.index({ actor: 1, _id: 1 });
 auditEntrySchema.index({ action: 1, at: -1 });
 auditEntrySchema.index({ 'target.id': 1, at: -1 });
 auditEntrySchema.index({ organization: 1, seq: 1, _id: 1 });

@@ -1,5 +1,6 @@
 import { type InferSchemaType, Schema } from 'mongoose';
 import { accessor, tollgateSchema } from './accessor.js';
+import { referringToUsers } from './user-id.js';
 
 /** A user in an organization, with a role there and any number of its teams. */
 export const membershipSchema = new Schema(
@@ -23,5 +24,5 @@ tollgateSchema(membershipSchema);
 
 export type StoredMembership = InferSchemaType<typeof membershipSchema>;
 export const Memberships = accessor('Membership', (connection) =>
-  connection.model('Membership', membershipSchema),
+  connection.model('Membership', referringToUsers(connection, membershipSchema)),
 );

@@ -1,5 +1,6 @@
 import { type ClientSession, type InferSchemaType, Schema, type Types } from 'mongoose';
 import { accessor, tollgateSchema } from './accessor.js';
+import { referringToUsers } from './user-id.js';
 
 /** Which session a refresh token belongs to, and by which way it came. */
 export interface RefreshFamily {
@@ -97,6 +98,11 @@ export const sessionSchema = new Schema(
         );
       },
 
+      /** Lets a live session by the credentials of one epoch go on by those of `next`. */
+      keep(which: OwnSession & { readonly credentialEpoch: number }, next: number, session: ClientSession) {
+        return this.updateOne({ ...which, ...liveSession }, { $set: { credentialEpoch: next } }, { session });
+      },
+
       /** Ends the live sessions that `which` selects; gives them. */
       async end(which: SessionChoice, session: ClientSession) {
         const live = { ...which, ...liveSession };
@@ -115,4 +121,6 @@ sessionSchema.index({ expiresAt: 1 }, { expireAfterSeconds: 86_400 }); // housek
 tollgateSchema(sessionSchema);
 
 export type StoredSession = InferSchemaType<typeof sessionSchema>;
-export const Sessions = accessor('Session', (connection) => connection.model('Session', sessionSchema));
+export const Sessions = accessor('Session', (connection) =>
+  connection.model('Session', referringToUsers(connection, sessionSchema)),
+);

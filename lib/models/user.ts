@@ -10,6 +10,11 @@ import {
   totpSchema,
 } from './user-credentials.js';
 
+/** The filter of users whose credentials are those of an epoch; an older application's users have none. */
+const ofEpoch = (credentialEpoch: number) => ({
+  credentialEpoch: { $in: credentialEpoch === 0 ? [0, null] : [credentialEpoch] },
+});
+
 export const userSchema = new Schema(
   {
     email: { type: String, required: true }, // canonical form, see services/identity/canonical-email.ts
@@ -22,6 +27,7 @@ export const userSchema = new Schema(
     passkeys: { type: [passkeySchema], default: undefined },
     totp: { type: totpSchema, default: null },
     credentialEpoch: { type: Number, default: 0 }, // grows with every change of a credential
+    apiKeysMade: Number, // grows with every API key, so that making two at once is a conflict
     lastSignInAt: Date,
     createdAt: Date,
     updatedAt: Date,
@@ -36,8 +42,7 @@ export const userSchema = new Schema(
        * the same time conflicts with it.
        */
       admit(id: Types.ObjectId, credentialEpoch: number, session: ClientSession) {
-        const epochs = credentialEpoch === 0 ? [0, null] : [credentialEpoch]; // an older application's users have none
-        const judged = { _id: id, credentialEpoch: { $in: epochs }, status: { $ne: 'inactive' as const } };
+        const judged = { _id: id, ...ofEpoch(credentialEpoch), status: { $ne: 'inactive' as const } };
         const now = { $currentDate: { lastSignInAt: true } } as const;
         return this.findOneAndUpdate(judged, now, { session, returnDocument: 'after' }).lean();
       },
@@ -52,10 +57,9 @@ export const userSchema = new Schema(
         identity: Omit<Identity, 'linkedAt'>,
         session: ClientSession,
       ) {
-        const epochs = credentialEpoch === 0 ? [0, null] : [credentialEpoch];
         const judged = {
           _id: id,
-          credentialEpoch: { $in: epochs },
+          ...ofEpoch(credentialEpoch),
           status: { $ne: 'inactive' as const },
           'identities.provider': { $ne: identity.provider },
         };
@@ -99,10 +103,28 @@ export const userSchema = new Schema(
         return this.updateOne(unspent, { $pull: { 'totp.recoveryCodes': hash } }, { session });
       },
 
-      /** Adds a passkey to those of a user, unless it is there or they have `most` of them. */
-      addPasskey(id: Types.ObjectId, passkey: StoredPasskey, most: number, session: ClientSession) {
+      /**
+       * Notes that an API key is made for a user, as long as the credentials are those of `credentialEpoch` where that is given. It
+       * modifies the user: two keys that are made at once conflict, and either with a change of the credentials.
+       */
+      noteApiKey(id: Types.ObjectId, credentialEpoch: number | undefined, session: ClientSession) {
+        const judged = credentialEpoch === undefined ? {} : ofEpoch(credentialEpoch);
+        return this.updateOne({ _id: id, ...judged }, { $inc: { apiKeysMade: 1 } }, { session });
+      },
+
+      /**
+       * Adds a passkey to those of a user, as long as the credentials are those of `credentialEpoch`, unless it is there or they have
+       * `most` of them.
+       */
+      addPasskey(
+        id: Types.ObjectId,
+        credentialEpoch: number,
+        { passkey, most }: { passkey: StoredPasskey; most: number },
+        session: ClientSession,
+      ) {
         const room = { 'passkeys.id': { $ne: passkey.id }, [`passkeys.${most - 1}`]: { $exists: false } };
-        return this.updateOne({ _id: id, ...room }, { $push: { passkeys: passkey } }, { session });
+        const judged = { _id: id, ...ofEpoch(credentialEpoch), ...room };
+        return this.updateOne(judged, { $push: { passkeys: passkey } }, { session });
       },
 
       /** Notes the use of a passkey; nothing when its counter did not grow, as with a copy of the authenticator. */

@@ -33,6 +33,6 @@ export function oauthRouter(options: OAuthOptions): Router {
   const shared = { ...read, redirecting };
   const router = new Router({ prefix: '/auth' });
   router.use(requireSameOrigin(shared));
-  for (const add of [oauthRoutes, providerRoutes, telegramRoutes]) add(router, shared);
+  for (const add of [telegramRoutes, oauthRoutes, providerRoutes]) add(router, shared); // `telegram` before `:provider`
   return router;
 }

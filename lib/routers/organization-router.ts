@@ -2,6 +2,7 @@ import Router from '@koa/router';
 import { authenticate } from '../middleware/authenticate.js';
 import { endpoint } from '../middleware/endpoint.js';
 import { query } from '../middleware/query.js';
+import { requireScope } from '../middleware/require-scope.js';
 import { connectionOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions, verifyingKeys } from '../runtime/options.js';
 import { pageQuery } from '../runtime/page.js';
@@ -18,15 +19,21 @@ export function organizationRouter(options: SharedOptions): Router {
 
   router.get(
     '/',
-    endpoint(authenticate(shared), query(...pageQuery), async function listOwn(ctx) {
-      const { limit, cursor: after } = ctx.state.query;
-      ctx.body = await listOrganizations({
-        userId: ctx.state.user.id,
-        connection: connectionOf(ctx),
-        limit,
-        after,
-      });
-    }),
+    endpoint(
+      authenticate(shared),
+      requireScope('organizations.read'),
+      query(...pageQuery),
+      async function listOwn(ctx) {
+        const { limit, cursor: after } = ctx.state.query;
+        ctx.body = await listOrganizations({
+          userId: ctx.state.user.id,
+          only: ctx.state.apiKey?.organizationId,
+          connection: connectionOf(ctx),
+          limit,
+          after,
+        });
+      },
+    ),
   );
 
   return router;

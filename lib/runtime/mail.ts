@@ -4,7 +4,7 @@ export type MailKind = (typeof mailKinds)[number];
 
 /**
  * The text of a mail, in eta's syntax (`<%= it.link %>`). `it` has `name`, `email`, `appName`, and as the mail needs it `link` or
- * `code` with `minutes` (how long that is good for), or `newEmail`.
+ * `code` with `validFor` (such as `15 minutes`) and `minutes`, or `newEmail`.
  */
 export interface MailTemplate {
   readonly subject: string;

@@ -1,5 +1,7 @@
 import Joi from 'joi';
 import mongoose, { type Connection } from 'mongoose';
+import type { ApiKey } from './api-key.js';
+import { rememberKeys } from './connection-keys.js';
 import type { CookieOptions } from './cookies.js';
 import {
   algorithms,
@@ -11,7 +13,10 @@ import {
 } from './keyring.js';
 import { type MailTemplates, mailKinds, type SendMail } from './mail.js';
 import { type Providers, providersSchema } from './providers.js';
+import { isRedisClient, type RedisClient } from './redis.js';
+import { changeRelay } from './redis-relay.js';
 import { type ReadStytchOptions, type StytchOptions, stytchSchema } from './stytch-options.js';
+import type { User } from './user.js';
 
 /**
  * What an application says once and gives to every factory. Each takes what it needs and ignores the rest.
@@ -37,6 +42,11 @@ export interface SharedOptions {
   refreshGrace?: number | undefined;
   /** Seconds after which a session ends however often it is refreshed. Default 7,776,000 (90 days). */
   sessionTtl?: number | undefined;
+  /**
+   * What ends when a refresh token is used by two parties: the session (`endSession`, the default), all sessions of the user
+   * (`endSessions`), or the account, until somebody activates it again (`deactivate`).
+   */
+  onTheft?: 'endSession' | 'endSessions' | 'deactivate' | undefined;
   /** Secrets mixed into passwords before hashing, newest first; apart from `keys`. Default: none. */
   peppers?: readonly string[] | undefined;
   /** bcrypt's cost, 10–16. Default 12. */
@@ -77,8 +87,25 @@ export interface SharedOptions {
    * names a parent domain of it, such as `example.com`. Needs the package @simplewebauthn/server. Default false.
    */
   passkeys?: boolean | { rpId: string } | undefined;
+  /** Hours between two clean-ups by the worker of what has expired; 0: never. Default 6. */
+  cleanupHours?: number | undefined;
+  /**
+   * A client of ioredis, which the application closes: holds rate limits, and tells other processes of changes sooner. MongoDB
+   * serves wherever it is away.
+   */
+  redis?: RedisClient | undefined;
+  /** In place of `redis`: a client of ours, closed with the connection. Needs the package ioredis. */
+  redisUrl?: string | undefined;
+  /** What the names of keys and channels in Redis begin with. Default `tollgate:`. */
+  redisPrefix?: string | undefined;
   /** True reads the session on every request instead of trusting the change feed. Default false. */
   strict?: boolean | undefined;
+  /** What the application calls the role of every new user, and the one of which somebody must be left. Default `user` and `admin`. */
+  roleNames?: { user?: string | undefined; admin?: string | undefined } | undefined;
+  /** What a client sees of a user, wherever one is answered. Default: all of `User`. */
+  showUser?: ((user: User) => object) | undefined;
+  /** What a client sees of an API key; the key itself is added when it is made. Default: all of `ApiKey`. */
+  showApiKey?: ((apiKey: ApiKey) => object) | undefined;
 }
 
 /** Shared options after validation: defaults filled in, keys read, frozen. They can be given to any other factory. */
@@ -91,25 +118,41 @@ export interface ReadSharedOptions extends SharedOptions {
   readonly refreshTtl: number;
   readonly refreshGrace: number;
   readonly sessionTtl: number;
+  readonly onTheft: 'endSession' | 'endSessions' | 'deactivate';
   readonly peppers: readonly string[];
   readonly passwordCost: number;
   readonly allowedOrigins: readonly string[];
   readonly cookies: CookieOptions;
   readonly strict: boolean;
+  readonly redisPrefix: string;
   readonly credentialRate: string;
   readonly trustedProxies: number;
   readonly emailVerification: boolean;
   readonly appName: string;
+  readonly cleanupHours: number;
   readonly passkeys: boolean | { readonly rpId: string };
   readonly afterAuthUrl: string;
   readonly providers: Providers;
   readonly stytch?: ReadStytchOptions | undefined;
+  readonly roleNames: RoleNames;
+  readonly showUser: (user: User) => object;
+  readonly showApiKey: (apiKey: ApiKey) => object;
+}
+
+export interface RoleNames {
+  readonly user: string;
+  readonly admin: string;
 }
 
 type Schemas = Record<string, Joi.Schema>;
 
 const isConnection: Joi.CustomValidator = (value, helpers) =>
   value instanceof mongoose.Connection ? value : helpers.message({ custom: 'must be a Mongoose connection' });
+
+const isRedis: Joi.CustomValidator = (value, helpers) =>
+  isRedisClient(value)
+    ? value
+    : helpers.message({ custom: 'must be a client of ioredis, and not of a cluster' });
 
 const checkKey: Joi.CustomValidator = (key: SigningKey, helpers) => {
   const [, { algorithm }] = helpers.state.ancestors;
@@ -179,6 +222,11 @@ const rpId: Joi.CustomValidator = (passkeys: boolean | { rpId: string }, helpers
   return helpers.message({ custom: `must have as rpId the host of publicUrl or a domain above it` });
 };
 
+const twoRoles: Joi.CustomValidator = (names: RoleNames, helpers) =>
+  names.user === names.admin
+    ? helpers.message({ custom: 'must be two: every new user would be an administrator' })
+    : names;
+
 const seconds = Joi.number().integer().min(1);
 
 /** Makes something when it is first asked for: Joi takes milliseconds to build a schema. */
@@ -202,6 +250,7 @@ export const sharedSchemas = once(
     refreshTtl: seconds.default(2_592_000),
     refreshGrace: Joi.number().integer().min(0).max(300).default(30),
     sessionTtl: seconds.default(7_776_000),
+    onTheft: Joi.valid('endSession', 'endSessions', 'deactivate').default('endSession'),
     peppers: Joi.array().items(Joi.string().min(32)).default([]),
     passwordCost: Joi.number().integer().min(10).max(16).default(12),
     publicUrl: Joi.string().uri({ scheme: ['http', 'https'] }),
@@ -213,7 +262,15 @@ export const sharedSchemas = once(
     passkeys: Joi.alternatives(Joi.boolean(), Joi.object({ rpId: Joi.string().hostname().required() }))
       .custom(rpId)
       .default(false),
+    redis: Joi.any().custom(isRedis),
+    redisUrl: Joi.string().uri({ scheme: ['redis', 'rediss'] }),
+    redisPrefix: Joi.string().max(100).default('tollgate:'),
     strict: Joi.boolean().default(false),
+    roleNames: Joi.object({ user: Joi.string().default('user'), admin: Joi.string().default('admin') })
+      .custom(twoRoles)
+      .default({ user: 'user', admin: 'admin' }),
+    showUser: Joi.function().default(() => (user: User) => user),
+    showApiKey: Joi.function().default(() => (apiKey: ApiKey) => apiKey),
     credentialRate: Joi.string().custom(rate).default('5/minute'),
     trustedProxies: Joi.number().integer().min(0).max(10).default(0),
     emailVerification: Joi.boolean().default(true),
@@ -225,6 +282,7 @@ export const sharedSchemas = once(
       .uri({ scheme: ['smtp', 'smtps'] })
       .custom(withSender),
     mailFrom: Joi.string(),
+    cleanupHours: Joi.number().min(0).max(8_760).default(6),
     appName: Joi.string().default(({ publicUrl }) =>
       URL.canParse(publicUrl) ? new URL(publicUrl).host : 'this application',
     ),
@@ -233,7 +291,7 @@ export const sharedSchemas = once(
 );
 
 /** Options that hold options, which errors name as `cookies.secure`. */
-const groups: Readonly<Record<string, number>> = { cookies: 2, stytch: 2, providers: 3 };
+const groups: Readonly<Record<string, number>> = { cookies: 2, roleNames: 2, stytch: 2, providers: 3 };
 
 /** Marks what was validated; a spread carries it along, so that keys are not read again for every request. */
 const read = Symbol('validated options');
@@ -251,7 +309,7 @@ export function readOptions<Own = unknown>(
 ): ReadSharedOptions & Own {
   const nameOf = (option: string) => `option ${option}`;
   if ((given as { [read]?: true } | undefined)?.[read]) {
-    return Object.freeze(checkOptions(factory, given, own, nameOf, true)) as ReadSharedOptions & Own;
+    return relayed(Object.freeze(checkOptions(factory, given, own, nameOf, true)) as ReadSharedOptions & Own);
   }
   const value = checkOptions(
     factory,
@@ -260,7 +318,15 @@ export function readOptions<Own = unknown>(
     nameOf,
   ) as ReadSharedOptions & Own;
   const keyring = Object.freeze((value.keys ?? []).map((key) => readKey(key, value.algorithm)));
-  return Object.freeze({ ...value, keyring, [read]: true });
+  rememberKeys(value.connection ?? mongoose.connection, keyring);
+  return relayed(Object.freeze({ ...value, keyring, [read]: true }));
+}
+
+/** Whoever has options with Redis may change something, or remember something, on their connection. */
+function relayed<Options extends ReadSharedOptions>(options: Options): Options {
+  if (options.redis || options.redisUrl)
+    changeRelay(options.connection ?? mongoose.connection).through(options);
+  return options;
 }
 
 /** Compiled once a factory, whose schemas are always the same. */

@@ -1,5 +1,6 @@
 import type { Connection, Model } from 'mongoose';
 import { redactErased } from '../audit/redact-audit.js';
+import { ApiKeys } from '../models/api-key.js';
 import { Budgets } from '../models/budget.js';
 import { OneTimeTokens } from '../models/one-time-token.js';
 import { Sessions } from '../models/session.js';
@@ -12,16 +13,22 @@ export interface CleanedUp {
   readonly sessions: number;
   readonly oneTimeTokens: number;
   readonly budgets: number;
+  /** API keys that were deleted, used up or expired 30 days ago. */
+  readonly apiKeys: number;
   /** Users whose erasure has been ended, in the audit log. */
   readonly erasures: number;
 }
+
+/** Milliseconds for which a dead API key stays in the list, for somebody may ask what it was: 30 days. */
+const remembered = 30 * 86_400_000;
 
 /** Documents that are deleted by one command. */
 const batch = 1_000;
 
 /**
- * Deletes what has expired by the database's clock: sessions, one-time tokens and guessing budgets. Nothing waits for it, for every
- * read judges expiry itself; MongoDB's own TTL deletes the same a day later. `startWorker()` calls it every six hours.
+ * Deletes what has expired by the database's clock: sessions, one-time tokens and guessing budgets, which MongoDB's own TTL would
+ * delete a day later, and API keys that have been dead for 30 days. Nothing waits for it, for every read judges expiry itself.
+ * `startWorker()` calls it every six hours.
  *
  * @returns how many of each were deleted
  * @throws {TollgateError} `database_unavailable` (503)
@@ -34,10 +41,10 @@ export async function cleanUp({
 } = {}): Promise<CleanedUp> {
   const connection = opened(given);
   const now = await databaseTime(connection);
-  const expired = async (of: unknown, field: string, more: object = {}) => {
+  const expired = async (of: unknown, field: string, more: object = {}, since = now) => {
     const model = of as Model<unknown>;
     for (let count = 0; ; ) {
-      const filter = { [field]: { $lte: now }, ...more };
+      const filter = { [field]: { $lte: since }, ...more };
       const found = await database(() => model.find(filter, { _id: 1 }).limit(batch).lean());
       const ids = { _id: { $in: found.map(({ _id }) => _id) } };
       count += (await database(() => model.deleteMany({ ...ids, ...filter }))).deletedCount;
@@ -45,10 +52,19 @@ export async function cleanUp({
     }
   };
   const idle = { heldUntil: { $not: { $gt: now } } }; // what is being judged is not forgotten
+  const deadKeys = async () => {
+    const [keys, since] = [ApiKeys(connection), new Date(now.getTime() - remembered)];
+    const [deleted, past] = [
+      await expired(keys, 'deletedAt', {}, since),
+      await expired(keys, 'expiresAt', {}, since),
+    ];
+    return deleted + past + (await expired(keys, 'lastUsedAt', { usesLeft: 0 }, since));
+  };
   return {
     sessions: await expired(Sessions(connection), 'expiresAt'),
     oneTimeTokens: await expired(OneTimeTokens(connection), 'expiresAt'),
     budgets: await expired(Budgets(connection), 'resetsAt', idle),
+    apiKeys: await deadKeys(),
     erasures: await redactErased(connection),
   };
 }

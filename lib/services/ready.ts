@@ -1,6 +1,7 @@
 import type { Connection, Model } from 'mongoose';
 import { ApiKeys } from '../models/api-key.js';
 import { AuditEntries } from '../models/audit-entry.js';
+import { AuditHeads } from '../models/audit-head.js';
 import { Budgets } from '../models/budget.js';
 import { Erasures } from '../models/erasure.js';
 import { Memberships } from '../models/membership.js';
@@ -8,6 +9,7 @@ import { OneTimeTokens } from '../models/one-time-token.js';
 import { Organizations } from '../models/organization.js';
 import { Outbox } from '../models/outbox.js';
 import { Plans } from '../models/plan.js';
+import { RateLimits } from '../models/rate-limit.js';
 import { Revocations } from '../models/revocation.js';
 import { Roles } from '../models/role.js';
 import { Sessions } from '../models/session.js';
@@ -20,7 +22,7 @@ import { database } from '../runtime/database.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { pepperIdOf } from './identity/password.js';
 
-const accessors = [ApiKeys, AuditEntries, Budgets, Erasures, Memberships, OneTimeTokens, Organizations, Outbox, Plans, Revocations, Roles, Sessions, Subscriptions, Teams, Usage, Users]; // biome-ignore format: a list
+const accessors = [ApiKeys, AuditEntries, AuditHeads, Budgets, Erasures, Memberships, OneTimeTokens, Organizations, Outbox, Plans, RateLimits, Revocations, Roles, Sessions, Subscriptions, Teams, Usage, Users]; // biome-ignore format: a list
 
 const complete = new WeakSet<Connection>();
 

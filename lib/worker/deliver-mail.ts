@@ -1,4 +1,4 @@
-import { setTimeout } from 'node:timers';
+import { clearInterval, setInterval, setTimeout } from 'node:timers';
 import type { Connection } from 'mongoose';
 import { outboxSubject } from '../mail/enqueue-mail.js';
 import { renderMail } from '../mail/render-mail.js';
@@ -14,82 +14,107 @@ export interface DeliveryOptions extends PrepareOptions {
   readonly mailFrom?: string | undefined;
   readonly appName: string;
   readonly templates?: MailTemplates | undefined;
+  /** Hears of every delivery that failed; must not throw. */
+  readonly onError: (error: unknown) => void;
 }
 
 /** Mails that are under way at once. */
 const width = 4;
 
+/** Milliseconds between two looks for what the change feed does not tell of: mails that are due again. */
+const sweepEvery = 5_000;
+
 /**
- * Delivers what is in the outbox until nothing is due: at least once each, with the same Message-ID every time. One that fails is due
- * again later. Gives how many have gone out.
+ * Delivers whatever is put into the outbox, by any process, until it is stopped: at least once each, with the same Message-ID every time.
+ * One that fails is due again later.
  */
-export async function deliverMail(options: DeliveryOptions): Promise<number> {
-  const counts = await Promise.all(Array.from({ length: width }, () => deliverWhileDue(options)));
-  return counts.reduce((sum, count) => sum + count, 0);
+export function followOutbox(options: DeliveryOptions): { stop(): Promise<void> } {
+  let stopped = false;
+  let leasing: Promise<unknown> = Promise.resolve();
+  /** One at a time, or the lanes of a process would all write to the same first row and conflict. */
+  const lease = () => {
+    const leased = leasing.then(() => (stopped ? null : database(() => Outbox(options.connection).lease())));
+    leasing = leased.catch(() => {});
+    return leased;
+  };
+  const next = async (): Promise<boolean> => {
+    const mail = await lease();
+    if (mail) await deliver(mail as StoredMail, options);
+    return mail !== null;
+  };
+  const lanes = Array.from({ length: width }, () => lane(next, options.onError));
+  const wake = () => {
+    for (const { wake } of lanes) wake();
+  };
+  const forget = changeFeed(options.connection).onChange((subject) => {
+    if (subject === undefined || subject === outboxSubject) wake();
+  });
+  const sweep = setInterval(wake, sweepEvery).unref();
+  wake();
+  return {
+    async stop() {
+      stopped = true;
+      clearInterval(sweep);
+      forget();
+      await Promise.all(lanes.map(({ ended }) => ended()));
+    },
+  };
 }
 
-async function deliverWhileDue(options: DeliveryOptions): Promise<number> {
-  const outbox = Outbox(options.connection);
-  for (let count = 0; ; ) {
-    const mail = await database(() => outbox.lease());
-    if (!mail) return count;
-    if (await deliver(mail as StoredMail, options)) count += 1;
-  }
-}
-
-async function deliver(mail: StoredMail, options: DeliveryOptions): Promise<boolean> {
-  const { connection, send, mailFrom, appName, templates } = options;
-  const outbox = Outbox(connection);
-  try {
-    const content = await prepareMail(connection, mail, options);
-    if (content) {
-      const rendered = renderMail(content.kind, { appName, ...content.data }, templates);
-      const messageId = `<${mail._id}@${hostOf(options)}>`;
-      await inLease(send({ ...rendered, kind: content.kind, from: mailFrom, to: mail.to, messageId }));
+/** Repeats `next` while it gives true. Woken while it does, it looks once more, for what came just after the last look. */
+function lane(next: () => Promise<boolean>, onError: (error: unknown) => void) {
+  let woken = false;
+  let work: Promise<void> | undefined;
+  const run = async () => {
+    while (woken) {
+      woken = false;
+      while (await next().catch(onError));
     }
-    await database(() => outbox.delivered(mail));
-    return content !== null;
+    work = undefined;
+  };
+  return {
+    wake() {
+      woken = true;
+      work ??= run();
+    },
+    ended: async () => work,
+  };
+}
+
+/** A mail that has gone out and cannot be marked so keeps its lease: nobody sends it again at once. */
+async function deliver(mail: StoredMail, options: DeliveryOptions): Promise<void> {
+  const outbox = Outbox(options.connection);
+  try {
+    await send(mail, options);
   } catch (error) {
+    options.onError(error);
     await database(() => outbox.failed(mail, error instanceof Error ? error.message : String(error)));
-    return false;
+    return;
   }
+  await database(() => outbox.delivered(mail));
+}
+
+async function send(mail: StoredMail, options: DeliveryOptions): Promise<void> {
+  const { connection, mailFrom: from, appName, templates } = options;
+  const content = await prepareMail(connection, mail, options);
+  if (!content) return;
+  const { kind, data } = content;
+  const rendered = renderMail(kind, { appName, ...data }, templates);
+  const messageId = `<${mail._id}@${hostOf(options)}>`;
+  await inLease(() => options.send({ ...rendered, kind, from, to: mail.to, messageId }));
 }
 
 const hostOf = ({ publicUrl }: DeliveryOptions): string =>
   publicUrl ? new URL(publicUrl).hostname : 'koa-tollgate.invalid';
 
 /** Gives up before the lease ends, so that nobody else sends the same mail meanwhile. */
-function inLease(sending: Promise<void>): Promise<void> {
+function inLease(sending: () => Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
     const late = () => reject(new Error('The mail was not taken in time'));
     const timer = setTimeout(late, (leaseSeconds - 10) * 1000);
-    sending.then(resolve, reject).finally(() => clearTimeout(timer));
+    Promise.resolve()
+      .then(sending)
+      .then(resolve, reject)
+      .finally(() => clearTimeout(timer));
   });
-}
-
-/** Delivers at once whatever is put into the outbox, by any process, until it is stopped. */
-export function followOutbox(
-  options: DeliveryOptions,
-  onError: (error: unknown) => void,
-): { stop(): Promise<void> } {
-  let running: Promise<unknown> = Promise.resolve();
-  let waiting = false;
-  const deliver = () => {
-    if (waiting) return;
-    waiting = true;
-    running = running.then(() => {
-      waiting = false;
-      return deliverMail(options).catch(onError);
-    });
-  };
-  const forget = changeFeed(options.connection).onChange((subject) => {
-    if (subject === undefined || subject === outboxSubject) deliver();
-  });
-  deliver();
-  return {
-    async stop() {
-      forget();
-      await running;
-    },
-  };
 }

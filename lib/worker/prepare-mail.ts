@@ -1,5 +1,5 @@
 import type { Connection } from 'mongoose';
-import { OneTimeTokens, type StoredOneTimeToken } from '../models/one-time-token.js';
+import { liveToken, OneTimeTokens, type StoredOneTimeToken } from '../models/one-time-token.js';
 import type { StoredMail } from '../models/outbox.js';
 import { type StoredUser, Users } from '../models/user.js';
 import { database } from '../runtime/database.js';
@@ -36,14 +36,24 @@ export async function prepareMail(
 ): Promise<MailContent | null> {
   const { kind, to: email } = mail;
   const user = await database(() => Users(connection).findOne({ email }).lean());
-  const about = { email, name: user?.name ?? '', ...(mail.data as object) };
+  const about = {
+    email,
+    name: user?.emailVerified ? oneLine(user.name ?? '') : '',
+    ...(mail.data as object),
+  };
   if (!mail.token && kind !== 'verify-email') return { kind, data: about };
   const token = await tokenFor(connection, mail, user);
   if (token === 'taken') return { kind: 'account-exists', data: about };
   if (!token) return null;
-  const minutes = Math.ceil((token.expiresAt.getTime() - token.createdAt.getTime()) / 60_000);
-  return { kind, data: { ...about, minutes, ...secretOf(kind, token, options) } };
+  const minutes = Math.ceil((token.expiresAt.getTime() - Date.now()) / 60_000); // to be read, not to be judged by
+  return { kind, data: { ...about, minutes, validFor: inWords(minutes), ...secretOf(kind, token, options) } };
 }
+
+/** Names of an older application may hold anything; a line of ours, such as a link, must not look like one. */
+const oneLine = (name: string): string => name.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim();
+
+const inWords = (minutes: number): string =>
+  minutes < 120 ? `${minutes} minutes` : `${Math.round(minutes / 60)} hours`;
 
 type Found = StoredUser & { _id: StoredMail['_id'] };
 type Token = StoredOneTimeToken & { _id: StoredMail['_id'] };
@@ -64,7 +74,7 @@ async function tokenFor(
     return 'taken';
   }
   const proof = _id ?? (proves && user ? await proofFor(connection, user) : null);
-  if (proves) return database(() => tokens.findOne({ _id: proof }).lean());
+  if (proves) return database(() => tokens.findOne({ _id: proof, ...liveToken }).lean());
   if (!user || user.status === 'inactive') return null;
   return database(() => tokens.bind(_id as Token['_id'], user._id, user.credentialEpoch ?? 0));
 }

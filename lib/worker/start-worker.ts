@@ -4,30 +4,30 @@ import Joi from 'joi';
 import type { Connection } from 'mongoose';
 import { transportOf } from '../mail/transport.js';
 import { opened } from '../runtime/connection.js';
-import { type ReadSharedOptions, readOptions, type SharedOptions, signingKeys } from '../runtime/options.js';
+import { database } from '../runtime/database.js';
+import { readOptions, type SharedOptions, signingKeys } from '../runtime/options.js';
 import { cleanUp } from '../services/clean-up.js';
-import { type DeliveryOptions, deliverMail, followOutbox } from './deliver-mail.js';
+import { followOutbox } from './deliver-mail.js';
+import { keepSealed } from './seal-audit.js';
 
 export interface WorkerOptions extends SharedOptions {
-  /** Hours between two clean-ups of what has expired; 0: never. Default 6. */
-  cleanupHours?: number | undefined;
-  /** Hears of every failed job. Default: a process warning. */
+  /** Hears of every failure: a mail that was not taken, a job, the database. Default: a process warning. */
   onError?: ((error: Error) => void) | undefined;
 }
 
-/** Stops taking jobs, and resolves when those under way have ended. */
+/** Takes nothing more, and resolves when what is under way has ended: a minute at most. */
 export interface Worker {
   stop(): Promise<void>;
 }
 
-type Own = { cleanupHours: number; onError: (error: Error) => void };
+type Own = { onError: (error: Error) => void };
 
-/** How often the outbox is looked through for what the change feed did not tell of: mails that are due again. */
-const sweepEvery = '30 seconds';
+/** Milliseconds for which `stop()` waits for a clean-up. */
+const drainTime = 30_000;
 
 /**
- * Runs the background jobs: the outbox (mail goes out at once, and again after a failure) and the clean-up of what has expired. Any number
- * of processes may run one; each job is done by one of them (agenda, on the collection `tollgate_jobs`).
+ * Runs the background jobs: the outbox (mail goes out at once, and again after a failure), the seals of the audit log and the clean-up of what has expired. Any number
+ * of processes may run one: a mail is leased by one of them, a clean-up is done by one of them (agenda, on the collection `tollgate_jobs`).
  *
  * @throws {TypeError} when an option is wrong, or smtpUrl is given and nodemailer is not installed
  * @throws {TollgateError} `database_unavailable` (503)
@@ -36,43 +36,47 @@ const sweepEvery = '30 seconds';
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const given = readOptions<Own>('startWorker', options, {
     ...signingKeys(),
-    cleanupHours: Joi.number().min(0).max(8_760).default(6),
     onError: Joi.function().default(() => warn),
   });
+  const onError = safely(given.onError);
   const connection = await opened(given.connection).asPromise();
   const transport = await transportOf(given);
-  const delivery = transport && deliveryOf(given, connection, transport.send);
-  const agenda = agendaOn(connection);
-  agenda.on('fail', given.onError);
-  agenda.on('error', given.onError);
-  agenda.define('clean up', async () => void (await cleanUp({ connection })));
-  if (delivery) agenda.define('deliver mail', async () => void (await deliverMail(delivery)));
-  const outbox = delivery && followOutbox(delivery, (error) => given.onError(error as Error));
-  await agenda.start();
-  if (delivery) await agenda.every(sweepEvery, 'deliver mail');
-  if (given.cleanupHours > 0) await agenda.every(`${given.cleanupHours} hours`, 'clean up');
+  const { cleanupHours } = given;
+  const agenda = cleanupHours > 0 ? await agendaOn(connection, cleanupHours, onError) : undefined;
+  const outbox = transport && followOutbox({ ...given, connection, send: transport.send, onError });
+  const sealer = keepSealed({ connection, keyring: given.keyring }, onError);
   return {
     async stop() {
-      await agenda.drain();
-      await outbox?.stop();
+      await Promise.all([outbox?.stop(), sealer.stop(), agenda?.drain(drainTime)]);
       transport?.close();
     },
   };
 }
 
-function agendaOn(connection: Connection): Agenda {
+/** Agenda looks for its index by itself, but nobody could catch that it failed. */
+async function agendaOn(
+  connection: Connection,
+  hours: number,
+  onError: (error: unknown) => void,
+): Promise<Agenda> {
   const mongo = connection.db as unknown as ConstructorParameters<typeof MongoBackend>[0]; // another copy of the driver's types
   const backend = new MongoBackend({ mongo, collection: 'tollgate_jobs' } as never);
-  return new Agenda({ backend, processEvery: '5 seconds', defaultLockLifetime: 300_000 });
+  await database(() => backend.connect());
+  const agenda = new Agenda({ backend, processEvery: '5 seconds', defaultLockLifetime: 60_000 });
+  agenda.on('fail', onError).on('error', onError);
+  agenda.define('clean up', async () => void (await cleanUp({ connection })));
+  await agenda.start();
+  await agenda.every(`${hours} hours`, 'clean up');
+  return agenda;
 }
 
-function deliveryOf(
-  { keyring, publicUrl, mailFrom, appName, templates }: ReadSharedOptions,
-  connection: Connection,
-  send: DeliveryOptions['send'],
-): DeliveryOptions {
-  return { connection, send, keyring, publicUrl, mailFrom, appName, templates };
-}
+/** What the application does when it hears of a failure stops no worker. */
+const safely =
+  (hear: (error: Error) => unknown) =>
+  (error: unknown): void => {
+    const heard = error instanceof Error ? error : new Error(String(error));
+    new Promise((resolve) => resolve(hear(heard))).catch(warn);
+  };
 
 const warn = (error: Error): void => {
   process.emitWarning(`A job of koa-tollgate has failed: ${error.message}`);

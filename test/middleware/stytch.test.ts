@@ -7,6 +7,7 @@ import type { Response } from 'supertest';
 import {
   type AuthenticateOptions,
   authenticate,
+  createApiKey,
   createOrganization,
   createUser,
   endpoint,
@@ -29,6 +30,7 @@ import { startStytch } from '../support/stytch.js';
 import {
   clientsOf,
   connect,
+  countBy,
   emptyWorld,
   inspector,
   secret,
@@ -325,15 +327,80 @@ describe('authenticate() with Stytch', () => {
     }
   });
 
-  it('never sends Stytch what is written like an access token of ours', async () => {
+  it('never sends Stytch what is written like a token of ours', async () => {
     const { withHeaders, shared, calls, stop } = await stytchWorld();
-    const { accessToken } = await ours(shared, 'ada@example.com');
+    const { accessToken, refreshToken, user } = await ours(shared, 'ada@example.com');
+    const { key } = await createApiKey({ ...shared, userId: user.id, name: 'nightly build' });
+    for (const token of [refreshToken, key]) {
+      const answer = await withHeaders({ ...bearer(token), ...cookies({ stytch_session: token }) }).get(
+        '/me',
+      );
+      expect(answerOf(answer)).to.equal('401 token_invalid');
+    }
     const [header, payload] = accessToken.split('.');
     await stop();
     await withHeaders(bearer(accessToken)).get('/me').expect(200);
     const forged = await withHeaders(bearer(`${header}.${payload}.AAAA`)).get('/me');
     expect(answerOf(forged)).to.equal('401 token_invalid');
     expect(calls).to.deep.equal([]);
+  });
+
+  describe('where its sessions are not accepted', () => {
+    it('makes no user of a member, and says 403 only to a genuine one', async () => {
+      const { start, withHeaders, shared } = await stytchWorld({ accept: ['session'] });
+      const optional = await guarded({ ...shared, accept: ['session'], optional: true });
+      const { token } = start(grace);
+      for (const app of [withHeaders, optional.withHeaders])
+        for (const headers of [bearer(token), cookies({ stytch_session: token })])
+          expect(answerOf(await app(headers).get('/me'))).to.equal('403 credential_not_allowed');
+      expect(answerOf(await withHeaders(bearer('nonsense')).get('/me'))).to.equal('401 token_invalid');
+      expect(answerOf(await optional.withHeaders(bearer('nonsense')).get('/me'))).to.equal('200 nobody');
+      expect(await inspector().collection('users').countDocuments()).to.equal(0);
+    });
+
+    it('asks Stytch nothing for who has another credential, and depends on it in nothing', async () => {
+      const { start, withHeaders, shared, calls, stop } = await stytchWorld(
+        { accept: ['session'], optional: true },
+        { retries: 0 },
+      );
+      const { accessToken } = await ours(shared, 'ada@example.com');
+      const both = { ...bearer(accessToken), ...cookies({ stytch_session: start(grace).token }) };
+      expect(answerOf(await withHeaders(both).get('/me'))).to.equal('200 ada@example.com');
+      expect(calls).to.deep.equal([]);
+      await stop();
+      expect(answerOf(await withHeaders(both).get('/me'))).to.equal('200 ada@example.com');
+      expect(answerOf(await withHeaders(bearer('leftover')).get('/me'))).to.equal('200 nobody');
+    });
+  });
+
+  it('lets a valid session of ours through while Stytch does not answer about the one beside it', async () => {
+    const { withHeaders, shared, stop } = await stytchWorld({}, { retries: 0 });
+    const { accessToken } = await ours(shared, 'ada@example.com');
+    await stop();
+    const both = { ...bearer(accessToken), ...cookies({ stytch_session: 'leftover' }) };
+    expect(answerOf(await withHeaders(both).get('/me'))).to.equal('200 ada@example.com');
+    const only = await withHeaders(cookies({ stytch_session: 'leftover' })).get('/me');
+    expect(answerOf(only)).to.equal('503 identity_provider_unavailable');
+  });
+
+  it('asks about five unknown tokens a minute of an address, and goes on with who is known or elsewhere', async () => {
+    const limits = { credentialRate: '5/minute', trustedProxies: 1 } as const;
+    const { start, withHeaders, calls } = await stytchWorld(limits);
+    const from = (ip: string) => (token: string) =>
+      withHeaders({ ...bearer(token), 'X-Forwarded-For': ip }).get('/me');
+    const [here, elsewhere] = [from('203.0.113.7'), from('198.51.100.1')];
+    const [known, late] = [start(grace), start()];
+    expect((await here(known.token)).status).to.equal(200);
+
+    const answers = await Promise.all(times(20, (index) => here(`nonsense ${index}`)));
+
+    expect(countBy(answers, 'status')).to.deep.equal({ 401: 5, 429: 15 });
+    expect(calls).to.have.length(6);
+    const refusal = await here(late.token).expect('Retry-After', /^\d+$/);
+    expect(answerOf(refusal)).to.equal('429 rate_limited');
+    expect((await here(known.token)).status).to.equal(200);
+    expect((await elsewhere(late.token)).status).to.equal(200);
+    expect((await here(late.token)).status).to.equal(200);
   });
 
   it('treats an invalid session as absent where it is optional, and keeps the 503', async () => {

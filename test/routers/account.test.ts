@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import Joi from 'joi';
 import Koa from 'koa';
 import mongoose from 'mongoose';
-import { ApiKeys, AuditEntries, authRouter, cleanUp, createApiKey, createOrganization, createUser, Memberships, OneTimeTokens, Organizations, problems, Sessions, Users, userSchema } from '../../lib/index.js'; // biome-ignore format: a list
+import { ApiKeys, AuditEntries, authRouter, cleanUp, createApiKey, createOrganization, createUser, Memberships, OneTimeTokens, Organizations, problems, recordAudit, Sessions, Users, userSchema } from '../../lib/index.js'; // biome-ignore format: a list
 import { mailWorld } from '../support/mailbox.js';
 import { clientsOf, connect, countBy, emptyWorld, inspector, serve, times, world } from '../support/world.js';
 
@@ -268,6 +268,23 @@ describe('DELETE /auth/account', () => {
     for (const entry of entries) expect(entry).to.not.have.any.keys('ip', 'userAgent');
     expect(JSON.stringify(entries)).not.to.include(email);
     await made.anyone().post('/auth/signup', { email, password: 'a-new-beginning' }).expect(202);
+  });
+
+  it('leaves where an administrator acted from, who cannot cover tracks by it', async () => {
+    const made = await mailWorld();
+    const { client, id } = await grace(made);
+    const target = { type: 'user', id };
+    await recordAudit({
+      connection: made.connection,
+      action: 'user.roles-changed',
+      actor: 'a'.repeat(24),
+      target,
+      ip: '192.0.2.66',
+      details: { to: 'Grace' },
+    });
+    await client.delete('/auth/account').expect(202);
+    const entry = await AuditEntries(made.connection).findOne({ action: 'user.roles-changed' }).lean();
+    expect(entry).to.deep.include({ ip: '192.0.2.66', details: {} });
   });
 
   it('is ended by cleanUp() when the process died before the audit log was clear', async () => {

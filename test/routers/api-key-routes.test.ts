@@ -1,7 +1,9 @@
+import { once } from 'node:events';
+import { request } from 'node:http';
 import { expect } from 'chai';
 import type { Response } from 'supertest';
 import { ApiKeys, Users } from '../../lib/index.js';
-import { type Client, inspector, times, world } from '../support/world.js';
+import { type Client, inspector, portOf, times, world } from '../support/world.js';
 
 /** The demo, in which Ada and Bob are signed in. */
 async function keyWorld(options: Parameters<typeof world>[0] = {}) {
@@ -115,21 +117,46 @@ describe('POST /auth/api-keys', () => {
     expect(await ApiKeys(inspector()).countDocuments()).to.equal(0);
   });
 
-  it('refuses every field that is not the client’s to say, such as a user: also without a session, which comes first', async () => {
+  it('refuses every field that is not the client’s to say, such as a user, and a request without a session', async () => {
     const { ada, bob, anyone } = await keyWorld();
+    expect(codeOf(await anyone().post('/auth/api-keys', { name: 'nightly' }))).to.equal('401 token_missing');
     const bobsId = (await bob.post('/auth/check').expect(200)).body.user.id;
     const fields = ['userId', 'user', 'usesLeft', 'hash', 'prefix', 'key', 'deletedAt', 'createdAt', 'replacedBy', 'organization', 'roles', '_id', 'id', 'scopes.0', '$set', 'constructor', 'connection', 'keys', 'ip', 'strict']; // biome-ignore format: a list
     for (const field of fields) {
       const body = { name: 'nightly', [field]: bobsId };
       const answer = await ada.post('/auth/api-keys', body);
       expect(codeOf(answer), field).to.equal('400 validation_failed');
-      expect(codeOf(await anyone().post('/auth/api-keys', body)), field).to.equal('401 token_missing');
     }
     const polluted = ada.post('/auth/api-keys').set('Content-Type', 'application/json');
     expect(codeOf(await polluted.send('{"name":"a","__proto__":{"userId":"x"}}'))).to.equal(
       '400 validation_failed',
     );
     expect(await ApiKeys(inspector()).countDocuments()).to.equal(0);
+  });
+
+  it('makes and rotates none for a session that ends while the body is still on its way', async () => {
+    const { server, signIn, withHeaders, make } = await keyWorld();
+    const { id } = await make();
+    const slow = async (path: string, body: object) => {
+      const { body: thief } = await signIn('ada@example.com').expect(200);
+      const headers = { Authorization: `Bearer ${thief.accessToken}` };
+      const text = JSON.stringify(body);
+      const about = { 'Content-Type': 'application/json', 'Content-Length': text.length };
+      const where = { port: portOf(server), method: 'POST', path, headers: { ...headers, ...about } };
+      const begun = once(server, 'request');
+      const sent = request(where);
+      const answered = once(sent, 'response');
+      sent.write(text.slice(0, 5));
+      await begun;
+      await withHeaders(headers).post('/auth/sign-out', { everywhere: true }).expect(204);
+      sent.end(text.slice(5));
+      const [answer] = await answered;
+      return answer.statusCode;
+    };
+
+    expect(await slow('/auth/api-keys', { name: 'nightly' })).to.equal(401);
+    expect(await slow(`/auth/api-keys/${id}/rotate`, { overlap: 60 })).to.equal(401);
+    expect(await ApiKeys(inspector()).countDocuments()).to.equal(1);
   });
 
   it('says the same of a foreign, an unknown and a malformed organization: 404', async () => {
@@ -291,6 +318,50 @@ describe('an API key', () => {
     expect(codeOf(await by(far.key, forged).get('/api/machine'))).to.equal('403 ip_not_allowed');
     expect(codeOf(await by(near.key, forged).get('/api/machine'))).to.equal('200');
     expect(codeOf(await by(none.key).get('/api/machine'))).to.equal('403 ip_not_allowed');
+  });
+
+  it('that is for one organization shows no other one and nothing of its user’s own, and uses up none of their quota', async () => {
+    const { ada, by, make, acme } = await keyWorld();
+    const [bound, free] = [by((await make({ organizationId: acme })).key), by((await make()).key)];
+    const slugsOf = async (client: Client, query = '') =>
+      (await client.get(`/organizations${query}`).expect(200)).body.items.map(
+        ({ slug }: { slug: string }) => slug,
+      );
+
+    expect(await slugsOf(bound)).to.deep.equal(['acme']);
+    const { nextCursor } = (await free.get('/organizations?limit=1').expect(200)).body;
+    expect(await slugsOf(bound, `?cursor=${nextCursor}`)).to.have.length.below(2);
+    expect(await slugsOf(free)).to.have.members(['acme', 'globex']);
+    expect(codeOf(await bound.get('/auth/profile'))).to.equal('403 permission_missing');
+    expect(codeOf(await bound.post('/api/searches', {}))).to.equal('403 permission_missing');
+    expect(codeOf(await bound.post('/api/images', {}))).to.equal('201');
+    await free.get('/auth/profile').expect(200);
+    expect((await ada.post('/api/searches', {}).expect(200)).body.used).to.equal(1);
+  });
+
+  it('that has scopes does what they cover, in the demo and in our own routers', async () => {
+    const { by, make, acme } = await keyWorld();
+    const headers = { 'X-Organization-Id': acme };
+    const withScope = async (scope: string) => by((await make({ scopes: [scope] })).key, headers);
+    const asked = async (client: Client) =>
+      (
+        await Promise.all([
+          client.get('/auth/profile'),
+          client.get('/organizations'),
+          client.get('/api/reports'),
+          client.post('/api/images', {}),
+          client.post('/api/searches', {}),
+        ])
+      ).map(codeOf);
+
+    const refused = '403 permission_missing';
+    expect(await asked(await withScope('nothing.read'))).to.deep.equal(times(5, () => refused));
+    const scopes = ['profile.read', 'organizations.read', 'reports.read', 'images.*', 'searches.write'];
+    for (const [index, scope] of scopes.entries()) {
+      const answers = await asked(await withScope(scope));
+      expect(answers.splice(index, 1)[0], scope).to.match(/^20[01]$/);
+      expect(answers, scope).to.deep.equal(times(4, () => refused));
+    }
   });
 
   it('never outlives the rights of its user', async () => {

@@ -8,9 +8,11 @@ import { readKey } from '../../lib/runtime/keyring.js';
 import { digitsOf } from '../../lib/runtime/one-time-codes.js';
 import { startProcesses } from '../support/processes.js';
 import {
+  appName,
   type Client,
   clientsOf,
   countBy,
+  dbName,
   inspector,
   secret as oldKey,
   serve,
@@ -284,6 +286,28 @@ describe('the sign-in of somebody with a TOTP', () => {
     const ada = await Users(inspector()).findOne({ email }).lean();
     expect(ada?.totp?.recoveryCodes).to.have.length(9);
     expect(await actions(/recovery-used/)).to.have.length(1);
+  });
+
+  it('uses up neither the challenge nor the code when the session cannot be stored', async () => {
+    const served = await world();
+    const { secret, recoveryCodes } = await enrolled(served);
+    const client = served.anyone();
+    const admin = inspector().getClient().db('admin');
+    for (const code of [codeOf(secret), recoveryCodes[0] as string]) {
+      await longAfter();
+      const challenge = await challengeOf(client);
+      const data = {
+        failCommands: ['insert'],
+        namespace: `${dbName}.tollgate_sessions`,
+        errorCode: 8_000,
+        appName,
+      };
+      await admin.command({ configureFailPoint: 'failCommand', mode: { times: 1 }, data });
+
+      expect((await second(client, challenge, code)).status).to.equal(500);
+      expect(outcome(await second(client, challenge, code))).to.equal('200');
+      expect(outcome(await second(client, challenge, code))).to.equal('400 token_used');
+    }
   });
 
   it('takes each recovery code once, however it is typed, and writes that down', async () => {

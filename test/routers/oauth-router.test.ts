@@ -1,4 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { Readable } from 'node:stream';
 import Router from '@koa/router';
 import { expect } from 'chai';
 import { SignJWT, UnsecuredJWT } from 'jose';
@@ -30,7 +33,17 @@ import {
   startOidc,
   startStandIn,
 } from '../support/oidc.js';
-import { countBy, emptyWorld, freePort, inspector, portOf, secret, serve, times } from '../support/world.js';
+import {
+  atEnd,
+  countBy,
+  emptyWorld,
+  freePort,
+  inspector,
+  portOf,
+  secret,
+  serve,
+  times,
+} from '../support/world.js';
 
 const users = () => inspector().collection('users');
 const audited = async () =>
@@ -629,10 +642,13 @@ describe('whose account a sign-in elsewhere opens', () => {
     const to = new URL(await signIn('ada', visitor, '?returnTo=/in'), url);
 
     expect(to.pathname).to.equal('/in');
-    expect(to.searchParams.get('error')).to.equal('second_factor_required');
-    expect(to.searchParams.get('challenge')).to.match(/^[0-9a-f]{24}\./);
+    expect(to.search).to.equal('?error=second_factor_required');
+    const challenge = new URLSearchParams(to.hash.slice(1)).get('challenge'); // no server is sent it
+    expect(challenge).to.match(/^[0-9a-f]{24}\./);
     expect(visitor.jar.has('access_token')).to.equal(false);
-    const body = { challenge: to.searchParams.get('challenge'), code: '000000' };
+    const elsewhere = new URL(await signIn('ada', browser(), '?returnTo=/in%23top'), url);
+    expect(elsewhere.hash).to.match(/^#challenge=[0-9a-f]{24}\./);
+    const body = { challenge, code: '000000' };
     expect(await outcome(await post(visitor, `${url}/auth/second-factor`, body))).to.not.equal(
       '400 token_used',
     );
@@ -661,6 +677,9 @@ describe('a provider that is not to be trusted', () => {
     },
     'of another issuer': { idToken: (claims) => signed({ ...claims, iss: 'https://accounts.google.com' }) },
     'for another client': { idToken: (claims) => signed({ ...claims, aud: 'somebody else' }) },
+    'for several clients, none of them named': {
+      idToken: (claims) => signed({ ...claims, aud: [client.clientId, 'somebody else'] }),
+    },
     'for another party': { idToken: (claims) => signed({ ...claims, azp: 'somebody else' }) },
     'of another handshake': { idToken: (claims) => signed({ ...claims, nonce: 'another' }) },
     'without a nonce': { idToken: ({ nonce: _, ...claims }) => signed(claims) },
@@ -736,6 +755,74 @@ describe('a provider that is not to be trusted', () => {
     expect(standIn.sent).to.have.length(0);
   });
 
+  it('is refused when the answer names no issuer, though it says that its answers do', async () => {
+    const { passBy } = await standInWorld({
+      discovery: { authorization_response_iss_parameter_supported: true },
+    });
+    expect(await passBy()).to.equal('/?error=provider_failed');
+    expect(await users().countDocuments()).to.equal(0);
+  });
+
+  it('is believed about an id_token for several clients that names ours as the party', async () => {
+    const azp = client.clientId;
+    const { passBy } = await standInWorld({
+      idToken: (claims) => signed({ ...claims, azp, aud: [azp, 'somebody else'] }),
+    });
+    expect(await passBy()).to.equal('/');
+  });
+
+  it('does not write into the log what it likes', async () => {
+    const { url, start, logged } = await standInWorld();
+    const visitor = browser();
+    const state = new URL(locationOf(await start(visitor))).searchParams.get('state') ?? '';
+    const query = new URLSearchParams({ error: `x\nadmin signed in${'!'.repeat(1_000)}`, state });
+    await visitor.open(`${url}/auth/oauth/oidc/callback?${query}`);
+    const [{ cause }] = logged as [{ cause: string }];
+    expect(cause).to.match(/^no code from oidc: "x\\nadmin signed in!{1,100}"$/);
+  });
+
+  it('that answers without end is read no further than a profile may be long', async () => {
+    const { shared } = await emptyWorld();
+    const standIn = await startStandIn({ idToken: null });
+    const sent = { bytes: 0 };
+    function* flood() {
+      for (;;) {
+        sent.bytes += 65_536;
+        yield Buffer.alloc(65_536, ' ');
+      }
+    }
+    const endless = createServer((_, response) => void Readable.from(flood()).pipe(response));
+    await once(endless.listen(0, '127.0.0.1'), 'listening');
+    atEnd(async () => {
+      endless.close();
+      endless.closeAllConnections();
+    });
+    const [authorizeUrl, tokenUrl] = ['authorize', 'token'].map((path) => `${standIn.url}/${path}`);
+    const profileUrl = `http://127.0.0.1:${portOf(endless)}/`;
+    const providers = { oidc: { ...client, authorizeUrl, tokenUrl, profileUrl } };
+    const { url } = await serveOAuth((publicUrl) => ({ ...shared, publicUrl, providers }));
+    expect(await visitorsOf(url).passBy()).to.equal('/?error=provider_failed');
+    expect(sent.bytes).to.be.below(20_000_000); // what the sockets hold
+  });
+
+  it('is not made to work by one address more often than credentialRate says', async () => {
+    const { url, start, standIn } = await standInWorld(
+      { token: { status: 400, body: { error: 'invalid_grant' } } },
+      { credentialRate: '3/minute' },
+    );
+    const attempt = async () => {
+      const visitor = browser();
+      const state = new URL(locationOf(await start(visitor))).searchParams.get('state') ?? '';
+      return visitor.open(`${url}/auth/oauth/oidc/callback?code=made-up&state=${state}`);
+    };
+    for (let index = 0; index < 3; index += 1)
+      expect(locationOf(await attempt())).to.equal('/?error=provider_failed');
+    const refused = await attempt();
+    expect(refused.headers.get('retry-after')).to.match(/^\d+$/);
+    expect(await outcome(refused)).to.equal('429 rate_limited');
+    expect(standIn.sent).to.have.length(3);
+  });
+
   it('that cannot be reached, or is another than it says, fails at the start and is asked again the next time', async () => {
     const { shared } = await emptyWorld();
     const standIn = await startStandIn();
@@ -779,6 +866,27 @@ describe('signing in at Google and at GitHub', () => {
     expect(await me(visitor, url)).to.include({ email: 'grace@example.com', name: 'Grace Hopper' });
     const stored = await users().findOne({ email: 'grace@example.com' });
     expect(stored?.identities[0]).to.include({ provider: 'google', issuer: standIn.url, subject: '1001' });
+  });
+
+  it('is two providers where two are named by URLs of one server, such as two realms', async () => {
+    const { shared } = await emptyWorld();
+    const standIn = await startStandIn({ idToken: null });
+    const realm = (name: string) => ({
+      ...client,
+      authorizeUrl: `${standIn.url}/authorize`,
+      tokenUrl: `${standIn.url}/token?realm=${name}`,
+      profileUrl: `${standIn.url}/profile`,
+    });
+    const providers = { staff: realm('staff'), guests: realm('guests') };
+    const { url } = await serveOAuth((publicUrl) => ({ ...shared, publicUrl, providers }));
+    for (const name of ['staff', 'guests']) {
+      const profile = { sub: '1', email: `${name}@example.com`, email_verified: true };
+      standIn.answers = { idToken: null, profile };
+      const visitor = browser();
+      const back = await visitor.follow(`${url}/auth/oauth/${name}`, `${url}/auth/oauth/${name}/callback`);
+      expect(locationOf(await visitor.open(back))).to.equal('/');
+      expect(await me(visitor, url)).to.include({ email: `${name}@example.com` });
+    }
   });
 
   it('asks the real Google and the real GitHub where nothing else is said', async () => {
@@ -997,6 +1105,18 @@ describe('linked accounts', () => {
     expect(await me(visitor, url)).to.include({ email });
   });
 
+  it('stay when they are two of one provider, which would go together', async () => {
+    const { signIn, unlink, list, issuer } = await adasWorld();
+    await users().deleteMany({});
+    await users().insertOne(stored([linked('oidc', issuer), linked('oidc', 'https://moved.example')]));
+    const visitor = browser();
+    await signIn('ada', visitor);
+
+    expect(await unlink(visitor)).to.equal('409 last_credential');
+
+    expect(await list(visitor)).to.have.length(2);
+  });
+
   it('leave one when the only two are taken away at the same time', async () => {
     const { url, signIn, issuer } = await adasWorld();
     await users().deleteMany({});
@@ -1044,13 +1164,16 @@ describe('signing in by Telegram', () => {
   /** What the widget gives, as core.telegram.org/widgets/login has it. */
   function payload(fields: Fields = {}, token = botToken): Fields {
     const data: Fields = { id: 4242, first_name: 'Grace', username: 'grace', auth_date: now(), ...fields };
-    const text = Object.keys(data).sort().map((name) => `${name}=${data[name]}`).join('\n'); // biome-ignore format: a chain
+    const text = Object.keys(data).filter((name) => data[name] !== undefined).sort().map((name) => `${name}=${data[name]}`).join('\n'); // biome-ignore format: a chain
     const key = createHash('sha256').update(token).digest();
     return { ...data, hash: createHmac('sha256', key).update(text).digest('hex') };
   }
 
-  async function telegramWorld(providers: Providers = { telegram: { botToken } }) {
-    const { shared } = await emptyWorld();
+  async function telegramWorld(
+    providers: Providers = { telegram: { botToken } },
+    more: Partial<SharedOptions> = {},
+  ) {
+    const { shared } = await emptyWorld(more);
     const { url } = await serveOAuth(() => ({ ...shared, providers }));
     const send = (body: unknown, visitor = browser()) =>
       post(visitor, `${url}/auth/oauth/telegram`, body as object);
@@ -1108,6 +1231,58 @@ describe('signing in by Telegram', () => {
     }))
       expect(await outcome(await send(forged)), what).to.equal('401 credentials_invalid');
     expect(await users().countDocuments()).to.equal(0);
+  });
+
+  it('refuses line feeds, by which one field can be read as two', async () => {
+    const { send } = await telegramWorld();
+    const auth_date = now();
+    const data = { auth_date, first_name: 'A\nid=1234\nlast_name=B', id: 555, username: undefined };
+    const { username: _, ...signedFor555 } = payload(data);
+    const readAs1234 = { ...signedFor555, first_name: 'A', id: 1234, last_name: 'B\nid=555' };
+    for (const reading of [signedFor555, readAs1234])
+      expect(await outcome(await send(reading))).to.equal('401 credentials_invalid');
+    expect(await users().countDocuments()).to.equal(0);
+  });
+
+  it('judges as many forgeries of an address as credentialRate says', async () => {
+    const { send } = await telegramWorld(undefined, { credentialRate: '5/minute' });
+    const forged = { ...payload(), hash: 'f'.repeat(64) };
+    const answers = await Promise.all(times(12, () => send(forged)));
+    expect(countBy(answers, 'status')).to.deep.equal({ 401: 5, 429: 7 });
+  });
+
+  it('links the account to whoever is signed in, once and to one user', async () => {
+    const { url, shared, send } = await telegramWorld(undefined, { strict: true });
+    const link = (visitor: Browser, body: object) => post(visitor, `${url}/auth/providers/telegram`, body);
+    const [ada, bob] = await Promise.all(
+      ['ada@example.com', 'bob@example.com'].map(async (email) => {
+        await createUser({ ...shared, email, password, emailVerified: true });
+        return byPassword(url, email);
+      }),
+    );
+    const once = payload();
+    expect(await outcome(await link(browser(), once))).to.equal('401 token_missing');
+    expect(await outcome(await link(ada as Browser, { ...once, id: 1 }))).to.equal('401 credentials_invalid');
+
+    const answer = await link(ada as Browser, once);
+
+    expect([answer.status, await answer.json()]).to.deep.equal([200, { url: null }]);
+    expect(await outcome(await link(ada as Browser, once))).to.equal('401 credentials_invalid');
+    const again = payload({ auth_date: now() - 1 });
+    expect(await outcome(await link(bob as Browser, again))).to.equal('409 conflict');
+    const listed = (await (await (ada as Browser).open(`${url}/auth/providers`)).json()) as {
+      items: { provider: string }[];
+      available: string[];
+    };
+    expect(listed.available).to.deep.equal(['telegram']);
+    expect(listed.items.map(({ provider }) => provider)).to.deep.equal(['telegram']);
+    const { user } = (await (await send(payload({ auth_date: now() - 2 }))).json()) as { user: User };
+    expect(user).to.include({ email: 'ada@example.com' });
+    await inspector()
+      .collection('tollgate_sessions')
+      .updateMany({}, { $set: { authenticatedAt: new Date(Date.now() - 3_600_000) } });
+    const late = payload({ auth_date: now() - 3 });
+    expect(await outcome(await link(bob as Browser, late))).to.equal('401 reauthentication_required');
   });
 
   it('takes one payload once, however often it comes at the same time', async () => {

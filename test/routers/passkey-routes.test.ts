@@ -5,7 +5,15 @@ import { expect } from 'chai';
 import { Types } from 'mongoose';
 import type { Response } from 'supertest';
 import { demoApp } from '../../examples/demo/app.js';
-import { AuditEntries, authRouter, OneTimeTokens, Sessions, Users } from '../../lib/index.js';
+import {
+  AuditEntries,
+  addPasskey,
+  authRouter,
+  OneTimeTokens,
+  type RegistrationResponse,
+  Sessions,
+  Users,
+} from '../../lib/index.js';
 import { readKey } from '../../lib/runtime/keyring.js';
 import { linkToken } from '../../lib/runtime/one-time-codes.js';
 import { authenticator, type Behaviour } from '../support/authenticator.js';
@@ -167,6 +175,31 @@ describe('the registration of a passkey', () => {
     const answers = [await ada.post('/auth/passkeys', again), await bob.post('/auth/passkeys', stolen)];
 
     expect(outcomes(answers)).to.deep.equal({ '409 conflict': 2 });
+  });
+
+  it('adds none for a session that has ended, nor when the credentials have changed since', async () => {
+    const { as, shared } = await world({ publicUrl });
+    const ada = await as(email);
+    const { body } = await ada.post('/auth/check').expect(200);
+    const who = { userId: body.user.id as string, sessionId: body.session.id as string };
+    const { _id } = await Sessions(inspector()).findById(who.sessionId).orFail().lean();
+    const offers = await Promise.all(times(3, () => offered(ada)));
+    const add = async () => {
+      const credential = authenticator().create(offers.pop(), page) as RegistrationResponse;
+      return addPasskey({ ...shared, passkeys: true, ...who, credential }).then(
+        () => 'added',
+        ({ code }) => code,
+      );
+    };
+
+    expect(await add()).to.equal('added');
+    await Users(inspector()).updateOne({ _id: who.userId }, { $inc: { credentialEpoch: 1 } });
+    expect(await add()).to.equal('conflict');
+    await Users(inspector()).updateOne({ _id: who.userId }, { $inc: { credentialEpoch: -1 } });
+    await Sessions(inspector()).updateOne({ _id }, { revokedAt: new Date() });
+    expect(await add()).to.equal('session_revoked');
+    const { passkeys } = await Users(inspector()).findById(who.userId).orFail().lean();
+    expect(passkeys).to.have.length(1);
   });
 
   it('ends at twenty passkeys', async () => {

@@ -1,15 +1,22 @@
 import { expect } from 'chai';
+import Koa from 'koa';
 import { demoApp } from '../../examples/demo/app.js';
 import {
   ApiKeys,
   AuditEntries,
   announceChange,
+  authenticate,
+  cleanUp,
   createApiKey,
   deleteApiKey,
   listApiKeys,
   Memberships,
   type NewApiKey,
+  problems,
+  revokeSessions,
   rotateApiKey,
+  Sessions,
+  type SignedIn,
   Users,
 } from '../../lib/index.js';
 import { watchCommands } from '../support/commands.js';
@@ -88,6 +95,75 @@ describe('an API key', () => {
     }
   });
 
+  it('is made and rotated for a session only while that lives, by the credentials that count now', async () => {
+    const { make, shared, userId, signIn } = await keyWorld();
+    const { id } = await make();
+    const begin = async () => {
+      await signIn(email).expect(200);
+      const [newest] = await Sessions(inspector()).find().sort({ _id: -1 }).limit(1).lean();
+      return String(newest?._id);
+    };
+    const asked = (sessionId: string) =>
+      Promise.all(
+        [make({ sessionId }), rotateApiKey({ ...shared, userId, apiKeyId: id, sessionId, overlap: 60 })].map(
+          (work) =>
+            work.then(
+              () => 'made',
+              ({ code }) => code,
+            ),
+        ),
+      );
+    const [live, ended, expired, old] = [await begin(), await begin(), await begin(), await begin()];
+    await revokeSessions({ ...shared, userId, sessionId: ended });
+    await Sessions(inspector()).updateOne({ _id: expired }, { expiresAt: new Date(0) });
+    await Sessions(inspector()).updateOne({ _id: old }, { credentialEpoch: 7 });
+
+    for (const sessionId of [ended, expired, old, '0'.repeat(24), 'x'])
+      expect(await asked(sessionId), sessionId).to.deep.equal(['session_revoked', 'session_revoked']);
+    expect(await ApiKeys(inspector()).countDocuments()).to.equal(1);
+    expect(await asked(live)).to.deep.equal(['made', 'made']);
+  });
+
+  it('is one of at most a hundred live ones of a user, also when several are made or rotated at once', async () => {
+    const { make, shared, userId } = await keyWorld();
+    const first = await make();
+    const { _id, hash, ...like } = await stored(first.id);
+    const others = times(97, (index) => ({ ...like, hash: `${hash}${index}` }));
+    const dead = times(50, (index) => ({ ...like, hash: `dead${index}`, deletedAt: new Date() }));
+    await ApiKeys(inspector()).insertMany([...others, ...dead]);
+    const rotate = (overlap: number) => rotateApiKey({ ...shared, userId, apiKeyId: first.id, overlap });
+
+    const ends = await Promise.allSettled(times(6, () => make()));
+
+    expect(countBy(ends, 'status')).to.deep.equal({ fulfilled: 2, rejected: 4 });
+    for (const end of ends) if (end.status === 'rejected') expect(end.reason.code).to.equal('conflict');
+    expect(await rotate(60).catch(({ code }) => code)).to.equal('conflict');
+    const next = await rotate(0);
+    expect(await make().catch(({ code }) => code)).to.equal('conflict');
+    await deleteApiKey({ ...shared, userId, apiKeyId: next.id });
+    await make();
+  });
+
+  it('is forgotten thirty days after its death, by cleanUp()', async () => {
+    const { make, shared, userId } = await keyWorld();
+    const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000);
+    const deaths = (days: number) => [
+      { deletedAt: daysAgo(days) },
+      { expiresAt: daysAgo(days) },
+      { usesLeft: 0, lastUsedAt: daysAgo(days) },
+    ];
+    const alive = [{}, { lastUsedAt: daysAgo(300) }, { usesLeft: 1, lastUsedAt: daysAgo(300) }];
+    for (const state of [...deaths(31), ...deaths(29), ...alive]) {
+      const { id } = await make();
+      await ApiKeys(inspector()).updateOne({ _id: id }, state);
+    }
+
+    expect((await cleanUp(shared)).apiKeys).to.equal(3);
+
+    expect((await listApiKeys({ ...shared, userId, limit: 100 })).items).to.have.length(6);
+    expect((await cleanUp(shared)).apiKeys).to.equal(0);
+  });
+
   it('has its making, rotation and deletion in the audit log, without the key', async () => {
     const { make, userId, shared, acme } = await keyWorld();
     const made = await make({ organizationId: acme, ip: '192.0.2.1' });
@@ -139,6 +215,23 @@ describe('an API key', () => {
       const answers = await Promise.all(times(20, () => by(key).get('/api/machine')));
 
       expect(countBy(answers, 'status')).to.deep.equal({ 200: 7, 401: 13 });
+    });
+
+    it('loses one to a request, however many guards of it ask who it is, and the last is good for all of them', async () => {
+      const { make, shared } = await keyWorld();
+      const { key, id } = await make({ uses: 2 });
+      const app = new Koa();
+      app.use(problems());
+      for (const strict of [false, true, false]) app.use(authenticate({ ...shared, strict }));
+      app.use(authenticate({ ...shared, accept: ['apiKey'] }));
+      app.use((ctx) => {
+        ctx.body = { left: (ctx.state as SignedIn).apiKey?.usesLeft };
+      });
+      const client = clientsOf(await serve(app)).withHeaders({ 'X-API-Key': key });
+
+      for (const left of [1, 0]) expect((await client.get('/').expect(200)).body).to.deep.equal({ left });
+      expect(await codeOf(client.get('/'))).to.equal('401 token_invalid');
+      expect((await stored(id)).usesLeft).to.equal(0);
     });
 
     it('loses no use to a request that is refused for its credentials', async () => {

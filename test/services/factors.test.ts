@@ -1,19 +1,27 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { generateSync } from 'otplib';
 import {
+  changePassword,
   confirmTotp,
+  createUser,
   enrolTotp,
   isTollgateError,
   offerPasskey,
   reauthenticate,
   removePasskey,
   removeTotp,
+  revokeSessions,
+  Sessions,
+  signIn,
+  Users,
+  unlinkIdentity,
 } from '../../lib/index.js';
 import { readKey } from '../../lib/runtime/keyring.js';
 import { open, seal } from '../../lib/runtime/sealing.js';
 import { hashOfRecoveryCode, newRecoveryCodes } from '../../lib/services/factors/recovery-codes.js';
 import { timeStepOf } from '../../lib/services/factors/totp.js';
-import { emptyWorld, secret, times } from '../support/world.js';
+import { emptyWorld, inspector, secret, times } from '../support/world.js';
 
 const codeOfError = async (work: Promise<unknown>) => {
   const error = await work.then(
@@ -130,6 +138,40 @@ describe('the services of factors', () => {
       expect(await codeOfError(offerPasskey({ ...passkeys, userId }))).to.equal('not_found');
       expect(await codeOfError(removePasskey({ ...asker, passkeyId: 'AAAA' }))).to.equal('not_found');
     }
+  });
+
+  it('change nothing for a session that has ended, and end no other', async () => {
+    const { shared } = await emptyWorld();
+    const [email, password] = ['ada@example.com', 'lovelace-1815'];
+    const { id: userId } = await createUser({ ...shared, email, password, emailVerified: true });
+    const begin = async () => (await signIn({ ...shared, email, password })).session.id;
+    const [ended, kept] = [await begin(), await begin()];
+    const asker = { ...shared, userId, sessionId: ended };
+    const passkeys = ['a', 'b'].map((id) => ({ id, publicKey: 'k', counter: 0, createdAt: new Date() }));
+    const identity = { provider: 'oidc', issuer: 'i', subject: 's', linkedAt: new Date() };
+    await Users(inspector()).updateOne({ _id: userId }, { passkeys, identities: [identity] });
+    const { secret: offered } = await enrolTotp({ ...shared, userId });
+    await revokeSessions({ ...shared, userId, sessionId: ended });
+    const user = () => Users(inspector()).findById(userId).orFail().lean();
+    const before = await user();
+
+    const code = generateSync({ secret: offered });
+    expect(await codeOfError(confirmTotp({ ...asker, code }))).to.equal('session_revoked');
+    await Users(inspector()).updateOne({ _id: userId }, { 'totp.confirmedAt': new Date() });
+    const attempts = [
+      () => removeTotp(asker),
+      () => removePasskey({ ...asker, passkeyId: 'a' }),
+      () => unlinkIdentity({ ...shared, userId, provider: 'oidc', keep: ended }),
+      () => changePassword({ ...asker, currentPassword: password, newPassword: 'analytical-1837' }),
+    ];
+    for (const attempt of attempts) expect(await codeOfError(attempt())).to.equal('session_revoked');
+
+    const now = await user();
+    for (const field of ['password', 'passkeys', 'identities', 'credentialEpoch'] as const)
+      expect(now[field], field).to.deep.equal(before[field]);
+    expect(now.totp?.confirmedAt).to.be.instanceOf(Date);
+    const live = await Sessions(inspector()).find({ revokedAt: null }).lean();
+    expect(live.map(({ _id }) => String(_id))).to.deep.equal([kept]);
   });
 
   it('say which option is wrong or missing', async () => {

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import {
   AuditEntries,
   announceChange,
+  createApiKey,
   createUser,
   isTollgateError,
   type StytchSignedIn,
@@ -97,7 +98,56 @@ describe('verifyStytchSession()', () => {
     });
   });
 
+  describe('remembers', () => {
+    it('what it knew when a strict call fails, and asks nothing for it', async () => {
+      const { outcome, start, become, calls } = await stytchWorld({ retries: 0 });
+      const { token } = start();
+      expect(await outcome(token)).to.equal('ok');
+      become('failing');
+      expect(await outcome(token, { strict: true })).to.equal('identity_provider_unavailable');
+      expect(await outcome(token)).to.equal('ok');
+      expect(calls).to.have.length(2);
+    });
+
+    it('nothing with strict, but those who ask at the same time share one call', async () => {
+      const { verify, start, calls } = await stytchWorld();
+      const { token } = start();
+      await Promise.all(times(10, () => verify(token, { strict: true })));
+      expect(calls).to.have.length(1);
+      await verify(token, { strict: true });
+      expect(calls).to.have.length(2);
+    });
+  });
+
+  it('takes null for what Stytch may leave out', async () => {
+    const { verify, start } = await stytchWorld();
+    const session = { roles: null, authentication_factors: null, custom_claims: null };
+    const { user, stytch } = await verify(start({ member: { name: null }, session }).token);
+    expect(user.name).to.equal(null);
+    expect(stytch).to.deep.include({ roles: [], factors: [], claims: {} });
+  });
+
+  it('counts unknown tokens in the budget of the address that it is told, and nowhere without one', async () => {
+    const { shared, outcome, calls } = await stytchWorld();
+    const counting = { ...shared, credentialRate: '2/minute' };
+    const ask = (text: string, more: object = {}) => outcome(text, { ...counting, ...more });
+    const mallory = { ip: '203.0.113.7' };
+    for (const text of ['one', 'two']) expect(await ask(text, mallory)).to.equal('session_revoked');
+    expect(await ask('three', mallory)).to.equal('rate_limited');
+    for (const text of ['four', 'five', 'six']) expect(await ask(text)).to.equal('session_revoked');
+    expect(calls).to.have.length(5);
+  });
+
   describe('refuses', () => {
+    it('to send Stytch what is written like a token of ours', async () => {
+      const { outcome, shared, calls } = await stytchWorld();
+      const { id: userId } = await createUser({ ...shared, email: 'ada@example.com', emailVerified: true });
+      const { key } = await createApiKey({ ...shared, userId, name: 'nightly build' });
+      for (const text of [key, key.slice(0, 30), `${'a'.repeat(24)}.x`])
+        expect(await outcome(text), text).to.equal('token_invalid');
+      expect(calls).to.deep.equal([]);
+    });
+
     it('what Stytch never made or does not know any more, without asking about it again and again', async () => {
       const { outcome, start, revoke, calls } = await stytchWorld();
       const { token } = start();
@@ -205,6 +255,23 @@ describe('verifyStytchSession()', () => {
       become('up');
       await until(async () => (await outcome(start().token)) === 'ok');
       expect(await Promise.all(times(5, () => outcome(start().token)))).to.deep.equal(times(5, () => 'ok'));
+    });
+
+    it('asks on when it is told to ask less, or cannot read the answers about one odd member', async () => {
+      const { verify, outcome, start, become, calls } = await stytchWorld({ timeout: 1, retries: 0 });
+      const odd = start(member('odd@example.com', { name: 7 })).token;
+      for (let index = 0; index < 12; index += 1)
+        expect(await outcome(odd)).to.equal('identity_provider_unavailable');
+      expect(await outcome(start().token)).to.equal('ok');
+      become('limiting');
+      for (let index = 0; index < 12; index += 1) {
+        const refusal = await refusalOf(verify(start().token));
+        expect(refusal).to.include({ code: 'identity_provider_unavailable' });
+        expect(refusal.headers).to.include({ 'Retry-After': '10' });
+      }
+      become('up');
+      expect(await outcome(start().token)).to.equal('ok');
+      expect(calls).to.have.length(26);
     });
 
     it('names no token and no secret in what it throws', async () => {

@@ -95,6 +95,8 @@ export interface Answers {
   /** Beside the id_token, or in its stead. */
   token?: { status: number; body: object };
   profile?: object;
+  /** Members of the discovery document, beside or in place of its own. */
+  discovery?: object;
   emails?: object;
 }
 
@@ -128,6 +130,7 @@ export async function startStandIn(answers: Answers = {}): Promise<StandIn> {
           userinfo_endpoint: `${url}/profile`,
           jwks_uri: `${url}/keys`,
           token_endpoint_auth_methods_supported: ['client_secret_post'],
+          ...standIn.answers.discovery,
         }),
       '/keys': async () =>
         json({ keys: [{ ...(await exportJWK((await keys.genuine).publicKey)), kid: 'one' }] }),

@@ -85,7 +85,7 @@ export async function startStytch(options: Partial<StytchOptions> = {}) {
   const secret = `secret-test-${randomBytes(12).toString('hex')}`;
   const basic = `Basic ${Buffer.from(`${projectId}:${secret}`).toString('base64')}`;
   const sessions = ledger(projectId);
-  const state = { mode: 'up' as 'up' | 'silent' | 'failing', failures: 0 };
+  const state = { mode: 'up' as 'up' | 'silent' | 'failing' | 'limiting', failures: 0 };
   const calls: Record<string, unknown>[] = [];
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -102,6 +102,7 @@ export async function startStytch(options: Partial<StytchOptions> = {}) {
       state.failures -= 1;
       return fail(500, 'internal_server_error');
     }
+    if (state.mode === 'limiting') return fail(429, 'too_many_requests');
     if (request.headers.authorization !== basic) return fail(401, 'unauthorized_credentials');
     if (request.url !== '/v1/b2b/sessions/authenticate') return fail(404, 'route_not_found');
     if ('session_token' in asked === 'session_jwt' in asked) return fail(400, 'bad_request');
@@ -134,7 +135,7 @@ export async function startStytch(options: Partial<StytchOptions> = {}) {
     /** Starts a member's session; gives its token and its JWT. */
     start: (facts: SessionFacts = {}) => sessions.add(facts),
     revoke: (token: string) => sessions.forget(token),
-    /** `silent`: takes every call and never answers. `failing`: 500. */
+    /** `silent`: takes every call and never answers. `failing`: 500. `limiting`: 429. */
     become(mode: typeof state.mode) {
       state.mode = mode;
     },

@@ -1,3 +1,4 @@
+import type { ParameterizedContext } from 'koa';
 import type { Connection } from 'mongoose';
 import { clientAddress } from '../../runtime/client-address.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
@@ -7,20 +8,36 @@ import { noClaims } from './signed-in.js';
 
 const noFactors: readonly string[] = Object.freeze([]);
 
+/** What a request goes ahead by, of keys whose uses are counted: it takes one use, however many guards read the key. */
+const claimed = new WeakMap<ParameterizedContext['req'], { readonly key: string; readonly found: Found }>();
+
 /** Reads the API key in the header `X-API-Key`. Its use counts when the request goes ahead by it. */
 export function apiKeyReader({ strict, trustedProxies }: ReadSharedOptions): CredentialReader {
   return function byApiKey(ctx, connection) {
-    const key = ctx.req.headers['x-api-key'];
+    const { req } = ctx;
+    const key = req.headers['x-api-key'] as string | undefined; // joined by Node where there are several
     if (!key) return undefined;
-    return found(connection, { key: String(key), ip: () => clientAddress(ctx, trustedProxies), strict });
+    const before = claimed.get(req);
+    if (before?.key === key) return Promise.resolve(before.found);
+    return found(connection, { key, ip: () => clientAddress(ctx, trustedProxies), strict }, (claim) =>
+      claimed.set(req, { key, found: claim }),
+    );
   };
 }
 
-async function found(connection: Connection, presented: ApiKeyOf): Promise<Found> {
+async function found(
+  connection: Connection,
+  presented: ApiKeyOf,
+  remember: (claim: Found) => void,
+): Promise<Found> {
   const live = await apiKeyOf(connection, presented);
   const { user, apiKey } = live;
   const claims = noClaims;
   const state = { user, session: null, apiKey, credential: 'apiKey', factors: noFactors, claims } as const;
-  const claim = async () => ({ ...state, apiKey: await recordUse(connection, live) });
+  const claim = async () => {
+    const now = { ...state, apiKey: await recordUse(connection, live) };
+    if (apiKey.usesLeft !== null) remember({ state: now, ambient: false });
+    return now;
+  };
   return { state, ambient: false, claim };
 }

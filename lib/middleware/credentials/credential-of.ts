@@ -15,11 +15,12 @@ export interface Found {
 
 /**
  * Reads one kind of credential: undefined, at once, where the request presents none. An invalid one rejects with its refusal,
- * which counts only when no other credential is valid.
+ * which counts only when no other credential is valid. `found` are those that the readers before it have found.
  */
 export type CredentialReader = (
   ctx: ParameterizedContext,
   connection: Connection,
+  found: readonly Found[],
 ) => Promise<Found> | undefined;
 
 export interface CredentialRules extends OriginRules {
@@ -37,7 +38,7 @@ export async function credentialOf(
   const found: Found[] = [];
   const refusals: TollgateError[] = [];
   for (const read of readers) {
-    const presented = read(ctx, connection);
+    const presented = read(ctx, connection, found);
     if (!presented) continue;
     try {
       found.push(await presented);
@@ -51,7 +52,7 @@ export async function credentialOf(
   if (found.length > 1 && found.some((other) => contradict(first, other)))
     throw refuse('credentials_conflict');
   const chosen = found.find(({ state }) => rules.accept.includes(state.credential));
-  if (!chosen) throw notAllowed(first, rules.accept);
+  if (!chosen) throw unanswered(refusals) ?? notAllowed(first.state.credential, rules.accept);
   if (!chosen.claim) return chosen.state;
   return chosen.claim().catch((error: unknown) => nobody([refusalOf(error)], rules));
 }
@@ -59,18 +60,27 @@ export async function credentialOf(
 const contradict = ({ state: one }: Found, { state: other }: Found): boolean =>
   one.user.id !== other.user.id || (one.apiKey === null) !== (other.apiKey === null);
 
-const notAllowed = ({ state }: Found, accept: readonly CredentialKind[]): TollgateError =>
+/** The refusal of a valid credential of a kind that is not taken. */
+export const notAllowed = (kind: CredentialKind, accept: readonly CredentialKind[]): TollgateError =>
   refuse('credential_not_allowed', {
-    detail: `A credential of the kind ${state.credential} is not accepted here, but ${accept.join(' or ')} is`,
+    detail: `A credential of the kind ${kind} is not accepted here, but ${accept.join(' or ')} is`,
   });
 
-/** What a credential is refused by; that there is no answer is no refusal, and ends the request. */
+/** What a credential is refused by; that the database does not answer is no refusal, and ends the request. */
 function refusalOf(error: unknown): TollgateError {
-  if (!isTollgateError(error) || error.status >= 500) throw error;
-  return error;
+  if (isTollgateError(error) && (error.status < 500 || isUnanswered(error))) return error;
+  throw error;
 }
 
+/** Nobody knows whether the credential is valid: that counts where no other is, also where none is needed. */
+const isUnanswered = ({ code }: TollgateError): boolean =>
+  code === 'identity_provider_unavailable' || code === 'rate_limited';
+
+const unanswered = (refusals: readonly TollgateError[]) => refusals.find(isUnanswered);
+
 function nobody(refusals: readonly TollgateError[], { optional }: CredentialRules): null {
+  const grave = unanswered(refusals) ?? refusals.find(({ code }) => code === 'credential_not_allowed');
+  if (grave) throw grave;
   if (optional) return null;
   throw gravest(refusals);
 }

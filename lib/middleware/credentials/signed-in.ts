@@ -1,6 +1,6 @@
-import type { ApiKey } from '../../services/api-keys/as-api-key.js';
+import type { ApiKey } from '../../runtime/api-key.js';
+import type { User } from '../../runtime/user.js';
 import type { StytchSession } from '../../services/federation/stytch-session.js';
-import type { User } from '../../services/identity/user.js';
 import type { Session } from '../../services/sessions/as-session.js';
 
 /** The kinds of credential that a request may carry. */

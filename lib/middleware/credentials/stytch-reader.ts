@@ -1,27 +1,38 @@
 import type { ParameterizedContext } from 'koa';
 import type { Connection } from 'mongoose';
-import { isAccessToken } from '../../runtime/access-tokens.js';
+import { isTollgateError, refuse } from '../../errors.js';
+import { clientAddress } from '../../runtime/client-address.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import type { ReadStytchOptions } from '../../runtime/stytch-options.js';
+import { isOurToken } from '../../services/federation/our-token.js';
 import { stytchVerifier } from '../../services/federation/stytch-session.js';
-import { stytchSignedIn } from '../../services/federation/verify-stytch-session.js';
-import type { CredentialReader, Found } from './credential-of.js';
+import {
+  guessing,
+  type StytchToken,
+  stytchMember,
+  stytchSignedIn,
+} from '../../services/federation/verify-stytch-session.js';
+import { type CredentialReader, type CredentialRules, type Found, notAllowed } from './credential-of.js';
 import { bearerOf } from './session-readers.js';
+
+type StytchReaderOptions = ReadSharedOptions &
+  Pick<CredentialRules, 'accept'> & { readonly stytch: ReadStytchOptions };
 
 /**
  * Read Stytch's sessions: that of the cookies `stytch_session` and `stytch_session_jwt`, of which the first is enough, and that
- * of `Authorization: Bearer`, unless it is written like an access token of ours: nothing of ours is ever sent to Stytch.
+ * of `Authorization: Bearer`, unless it is written like a token of ours: nothing of ours is ever sent to Stytch.
+ *
+ * Where `accept` does not have them, Stytch is asked only when nothing else is valid, only to say so; and no user is made.
  *
  * @throws {TypeError} when the package stytch is not installed
  */
-export function stytchReaders(
-  options: ReadSharedOptions & { readonly stytch: ReadStytchOptions },
-): readonly CredentialReader[] {
-  const verify = stytchVerifier(options.stytch);
-  const { strict } = options;
+export function stytchReaders(options: StytchReaderOptions): readonly CredentialReader[] {
+  const { stytch: rules, accept, strict, roleNames, keyring, credentialRate, trustedProxies } = options;
+  const verify = stytchVerifier(rules);
+  const accepted = accept.includes('stytch');
 
-  async function found(connection: Connection, token: string, ambient: boolean): Promise<Found> {
-    const { user, stytch } = await stytchSignedIn(connection, verify, { ...options.stytch, token, strict });
+  async function found(connection: Connection, token: StytchToken, ambient: boolean): Promise<Found> {
+    const { user, stytch } = await stytchSignedIn(connection, verify, { ...rules, ...token, roleNames });
     const { factors, claims } = stytch;
     const state = {
       user,
@@ -35,16 +46,31 @@ export function stytchReaders(
     return { state, ambient };
   }
 
-  return [
-    function byStytchCookie(ctx, connection) {
-      const token = cookieOf(ctx, 'stytch_session') || cookieOf(ctx, 'stytch_session_jwt');
-      return token ? found(connection, token, true) : undefined;
-    },
-    function byStytchBearer(ctx, connection) {
-      const token = bearerOf(ctx);
-      return token === undefined || isAccessToken(token) ? undefined : found(connection, token, false);
-    },
-  ];
+  async function refused(token: StytchToken): Promise<never> {
+    await stytchMember(verify, { ...rules, ...token }).catch((error) => {
+      throw isTollgateError(error, 'database_unavailable') ? error : refuse('token_invalid'); // as far as anybody knows
+    });
+    throw notAllowed('stytch', accept);
+  }
+
+  const reader =
+    (tokenIn: (ctx: ParameterizedContext) => string | undefined, ambient: boolean): CredentialReader =>
+    (ctx, connection, others) => {
+      const text = tokenIn(ctx);
+      if (text === undefined || (!accepted && others.length > 0)) return undefined;
+      const admit = guessing({ connection, keyring, credentialRate, ip: clientAddress(ctx, trustedProxies) });
+      const token = { token: text, strict, admit };
+      return accepted ? found(connection, token, ambient) : refused(token);
+    };
+  return [reader(ofCookies, true), reader(ofBearer, false)];
+}
+
+const ofCookies = (ctx: ParameterizedContext): string | undefined =>
+  cookieOf(ctx, 'stytch_session') || cookieOf(ctx, 'stytch_session_jwt') || undefined;
+
+function ofBearer(ctx: ParameterizedContext): string | undefined {
+  const token = bearerOf(ctx);
+  return token === undefined || isOurToken(token) ? undefined : token;
 }
 
 /** The names are those that Stytch's own SDKs for browsers use. */

@@ -1,6 +1,7 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
 import type { ParameterizedContext } from 'koa';
+import { sendsMail } from '../../mail/enqueue-mail.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -23,7 +24,7 @@ export function accountRoutes(
   features: ReadonlySet<AuthFeature>,
 ): void {
   const bySession = authenticate({ ...shared, accept: ['session'] });
-  const mail = Boolean(shared.mail ?? shared.smtpUrl);
+  const mail = sendsMail(shared);
 
   if (features.has('deactivation')) {
     router.post(
@@ -36,7 +37,7 @@ export function accountRoutes(
         const origin = originOf(ctx, shared);
         if (password !== undefined) await reauthenticate({ ...shared, ...origin, ...ids, password });
         else refuseOldSignIn(ctx);
-        await deactivateUser({ ...origin, userId: user.id, connection });
+        await deactivateUser({ ...shared, ...origin, userId: user.id, connection });
         forgetTokens(ctx);
         done(ctx);
       }),
@@ -60,6 +61,7 @@ export function accountRoutes(
       endpoint(query({}), bySession, requireRecentSignIn(), async function erase(ctx) {
         const subject = { type: 'user', id: ctx.state.user.id } as const;
         await eraseSubject({
+          ...shared,
           ...originOf(ctx, shared),
           subject,
           notify: mail,

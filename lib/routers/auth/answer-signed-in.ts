@@ -31,7 +31,12 @@ export function answerTokens(
   const { user, accessToken, expiresIn, refreshToken } = signedIn;
   ctx.set('Cache-Control', 'no-store');
   if (tokenDelivery !== 'body') setSessionCookies(ctx, signedIn, shared);
-  ctx.body = { user, accessToken, expiresIn, ...(tokenDelivery === 'body' && { refreshToken }) };
+  ctx.body = {
+    user: shared.showUser(user),
+    accessToken,
+    expiresIn,
+    ...(tokenDelivery === 'body' && { refreshToken }),
+  };
 }
 
 /** Both cookies, of a session that was born for cookies. */

@@ -33,19 +33,20 @@ export function apiKeyRoutes(router: Router, shared: ReadSharedOptions): void {
     endpoint(bySession, query(...pageQuery), async function listOwn(ctx) {
       const { limit, cursor: after } = ctx.state.query;
       const { id: userId } = ctx.state.user;
-      ctx.body = await listApiKeys({ userId, connection: connectionOf(ctx), limit, after });
+      const page = await listApiKeys({ userId, connection: connectionOf(ctx), limit, after });
+      ctx.body = { ...page, items: page.items.map((each) => shared.showApiKey(each)) };
     }),
   );
 
   router.post(
     '/api-keys',
     endpoint(
-      bySession,
       body({ name: apiKeyName }, { ...apiKeyFields, expiresAt: date }),
+      bySession,
       async function create(ctx) {
-        const { id: userId } = ctx.state.user;
+        const who = { userId: ctx.state.user.id, sessionId: ctx.state.session.id };
         const where = { ...originOf(ctx, shared), connection: connectionOf(ctx) };
-        show(ctx, await createApiKey({ ...shared, ...where, ...ctx.request.body, userId }));
+        show(ctx, await createApiKey({ ...shared, ...where, ...ctx.request.body, ...who }), shared);
       },
     ),
   );
@@ -63,21 +64,26 @@ export function apiKeyRoutes(router: Router, shared: ReadSharedOptions): void {
   router.post(
     '/api-keys/:id/rotate',
     endpoint(
-      bySession,
       body({ overlap: Joi.number().integer().min(0).max(longestOverlap).default(0) }),
+      bySession,
       async function rotate(ctx) {
-        const which = { userId: ctx.state.user.id, apiKeyId: ctx.params.id as string };
+        const who = { userId: ctx.state.user.id, sessionId: ctx.state.session.id };
         const where = { ...originOf(ctx, shared), connection: connectionOf(ctx) };
-        show(ctx, await rotateApiKey({ ...where, ...which, ...ctx.request.body }));
+        const which = { ...ctx.request.body, apiKeyId: ctx.params.id as string };
+        show(ctx, await rotateApiKey({ ...where, ...who, ...which }), shared);
       },
     ),
   );
 }
 
 /** The only answer with the key in it. */
-function show(ctx: ParameterizedContext, apiKey: ShownApiKey): void {
+function show(
+  ctx: ParameterizedContext,
+  { key, ...apiKey }: ShownApiKey,
+  { showApiKey }: ReadSharedOptions,
+): void {
   ctx.status = 201;
   ctx.set('Location', ctx.path.replace(/(\/api-keys)(\/.*)?$/, `$1/${apiKey.id}`));
   ctx.set('Cache-Control', 'no-store');
-  ctx.body = apiKey;
+  ctx.body = { ...showApiKey(apiKey), key };
 }

@@ -1,4 +1,5 @@
 import Joi from 'joi';
+import { sendsMail } from '../../mail/enqueue-mail.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 
 /** What can be switched off, each with the feature that it is a part of: what is off has no route, nor have its parts. */
@@ -39,7 +40,7 @@ export const featuresSchema = Joi.object(
  * @throws {TypeError} when one that needs mail is switched on, and none is configured
  */
 export function featuresOf(features: AuthFeatures, shared: ReadSharedOptions): ReadonlySet<AuthFeature> {
-  const mail = Boolean(shared.mail ?? shared.smtpUrl);
+  const mail = sendsMail(shared);
   const mailed = new Set(shared.emailVerification ? [...byMail, 'signUp'] : byMail);
   for (const feature of names.filter((name) => features[name] && mailed.has(name) && !mail)) {
     throw new TypeError(

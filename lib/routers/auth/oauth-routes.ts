@@ -70,7 +70,8 @@ export function oauthRoutes(router: Router, shared: OAuthShared): void {
       if (!error || !isTollgateError(thrown)) throw thrown;
       if (error === 'provider_failed') ctx.app.emit('error', thrown, ctx); // the page is not told why
       const { challenge } = thrown.extras;
-      ctx.redirect(withParameters(back, { error, ...(typeof challenge === 'string' && { challenge }) }));
+      const secret = typeof challenge === 'string' ? { challenge } : undefined; // no Referer and no access log has it
+      ctx.redirect(withParameters(back, { error }, secret));
     }
   }
 
@@ -87,12 +88,13 @@ export function oauthRoutes(router: Router, shared: OAuthShared): void {
     const provider = await providerOf(ctx, shared);
     if (!begun) throw refuse('token_used');
     if (error === 'access_denied') throw refuse('credentials_invalid');
-    const another = provider.keys && iss !== undefined && iss !== provider.issuer; // RFC 9207
+    const another = iss === undefined ? provider.namesItself : provider.keys && iss !== provider.issuer; // RFC 9207
     if (typeof code !== 'string' || another) {
-      throw refuse('identity_provider_unavailable', { cause: `no code from ${provider.name}: ${error}` });
+      const said = JSON.stringify(String(error).slice(0, 100)); // by anybody, and it will be logged
+      throw refuse('identity_provider_unavailable', { cause: `no code from ${provider.name}: ${said}` });
     }
-    const connection = connectionOf(ctx, shared.connection);
-    return finishHandshake({ connection, provider, secrets: begun.secrets, code });
+    const by = { ...shared, ...originOf(ctx, shared), connection: connectionOf(ctx, shared.connection) };
+    return finishHandshake({ ...by, provider, secrets: begun.secrets, code });
   }
 
   async function signIn(ctx: ParameterizedContext, identity: ProvidedIdentity): Promise<void> {

@@ -70,10 +70,9 @@ export function passkeyRoutes(router: Router, shared: ReadSharedOptions): void {
       recent,
       async function add(ctx) {
         const { name, ...credential } = ctx.request.body;
-        const { id: userId } = ctx.state.user;
-        const connection = connectionOf(ctx);
-        const input = { ...shared, ...originOf(ctx, shared), connection, userId, credential, name };
-        const passkey = await addPasskey(input);
+        const { user, session } = ctx.state;
+        const who = { userId: user.id, sessionId: session.id, connection: connectionOf(ctx) };
+        const passkey = await addPasskey({ ...shared, ...originOf(ctx, shared), ...who, credential, name });
         ctx.status = 201;
         ctx.set('Location', `${ctx.path}/${passkey.id}`);
         ctx.body = passkey;

@@ -5,6 +5,8 @@ import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
 import { query } from '../../middleware/query.js';
 import { requireRecentSignIn } from '../../middleware/require-recent-sign-in.js';
+import { requireScope } from '../../middleware/require-scope.js';
+import { requireReach } from '../../middleware/subject-of.js';
 import type { Fields } from '../../middleware/validation.js';
 import { connectionOf } from '../../runtime/connection.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
@@ -18,8 +20,10 @@ import { accepted, done, originOf } from '../answers.js';
 export function profileRoutes(router: Router, shared: ReadSharedOptions, ownFields: Fields): void {
   router.get(
     '/profile',
-    endpoint(query({}), authenticate(shared), function show(ctx) {
-      ctx.body = shared.showUser(ctx.state.user);
+    endpoint(query({}), authenticate(shared), requireScope('profile.read'), function show(ctx) {
+      const { user } = ctx.state;
+      requireReach(ctx, { type: 'user', id: user.id });
+      ctx.body = shared.showUser(user);
     }),
   );
 

@@ -1,10 +1,16 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
 import { refuse } from '../../errors.js';
+import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
+import { endpoint } from '../../middleware/endpoint.js';
+import { requireRecentSignIn } from '../../middleware/require-recent-sign-in.js';
 import { connectionOf } from '../../runtime/connection.js';
+import type { ProvidedIdentity } from '../../services/federation/identity-of.js';
+import { linkIdentity } from '../../services/federation/link-identity.js';
 import { signInByIdentity } from '../../services/federation/sign-in-by-identity.js';
-import { identityOfTelegram } from '../../services/federation/telegram-payload.js';
+import { identityOfTelegram, type TelegramPayload } from '../../services/federation/telegram-payload.js';
+import { type Guess, guess } from '../../services/identity/guessing-budget.js';
 import { originOf } from '../answers.js';
 import { answerSignedIn, delivery } from './answer-signed-in.js';
 import type { OAuthShared } from './oauth-shared.js';
@@ -17,22 +23,46 @@ const digits = Joi.alternatives(
 
 const text = Joi.string().allow('').max(1_000);
 
-/** Sign-in by Telegram's login widget. */
+/** What the widget gives. */
+const signed = { id: digits, auth_date: digits, hash: Joi.string().hex().length(64) };
+const told = { first_name: text, last_name: text, username: text, photo_url: text };
+
+/** Sign-in, and linking, by Telegram's login widget. */
 export function telegramRoutes(router: Router, shared: OAuthShared): void {
+  const bySession = authenticate({ ...shared, accept: ['session'] });
+  const recent = requireRecentSignIn();
+
   router.post(
     '/oauth/telegram',
-    body(
-      { id: digits, auth_date: digits, hash: Joi.string().hex().length(64) },
-      { first_name: text, last_name: text, username: text, photo_url: text, ...delivery },
-    ),
+    body(signed, { ...told, ...delivery }),
     async function signInByTelegram(ctx) {
-      const { telegram } = shared.providers;
-      if (!telegram) throw refuse('not_found');
       const { tokenDelivery, ...payload } = ctx.request.body;
-      const connection = connectionOf(ctx, shared.connection);
-      const identity = await identityOfTelegram(payload, telegram.botToken, connection);
-      const input = { ...shared, ...originOf(ctx, shared), connection, identity, delivery: tokenDelivery };
-      answerSignedIn(ctx, await signInByIdentity(input), tokenDelivery, shared);
+      const by = { ...shared, ...originOf(ctx, shared), connection: connectionOf(ctx, shared.connection) };
+      const identity = await identityOf(payload, by);
+      const signedIn = await signInByIdentity({ ...by, identity, delivery: tokenDelivery });
+      answerSignedIn(ctx, signedIn, tokenDelivery, shared);
     },
+  );
+
+  router.post(
+    '/providers/telegram',
+    endpoint(body(signed, told), bySession, recent, async function linkTelegram(ctx) {
+      const { user, session } = ctx.state;
+      const by = { ...shared, ...originOf(ctx, shared), connection: connectionOf(ctx) };
+      const identity = await identityOf(ctx.request.body, by);
+      await linkIdentity({ ...by, userId: user.id, sessionId: session.id, identity });
+      ctx.body = { url: null }; // there is nowhere to go: it is linked
+    }),
+  );
+}
+
+function identityOf(
+  payload: TelegramPayload,
+  { providers: { telegram }, ...by }: OAuthShared & Pick<Guess, 'connection' | 'ip'>,
+): Promise<ProvidedIdentity> {
+  if (!telegram) throw refuse('not_found');
+  const { connection, keyring, credentialRate, ip } = by;
+  return guess({ connection, keyring, credentialRate, ip, route: 'oauth' }, () =>
+    identityOfTelegram(payload, telegram.botToken, connection),
   );
 }

@@ -4,14 +4,15 @@ import { refuse } from '../../errors.js';
 import { ApiKeys, liveApiKey, type StoredApiKey } from '../../models/api-key.js';
 import { Memberships } from '../../models/membership.js';
 import { credentialPaths, type StoredUser, Users } from '../../models/user.js';
+import type { ApiKey } from '../../runtime/api-key.js';
 import { database } from '../../runtime/database.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
 import { isWithin, type Network, readNetwork } from '../../runtime/networks.js';
 import { perConnection } from '../../runtime/per-connection.js';
+import type { User } from '../../runtime/user.js';
 import { asUser } from '../identity/as-user.js';
-import type { User } from '../identity/user.js';
 import { hashOfApiKey } from './api-key-text.js';
-import { type ApiKey, asApiKey } from './as-api-key.js';
+import { asApiKey } from './as-api-key.js';
 
 /** A key that counts now, with its user. Frozen: several requests share it. */
 export interface LiveApiKey {

@@ -5,17 +5,22 @@ import { refuse } from '../../errors.js';
 import { type ApiKeyIssue, ApiKeys } from '../../models/api-key.js';
 import { Memberships } from '../../models/membership.js';
 import { Users } from '../../models/user.js';
+import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
+import { inTurn } from '../../runtime/in-turn.js';
 import { canonicalNetwork } from '../../runtime/networks.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
+import { requireLiveSession } from '../sessions/require-live-session.js';
 import { makeApiKey } from './api-key-text.js';
 import { asApiKey, type ShownApiKey } from './as-api-key.js';
 
 export interface NewApiKey extends Origin {
   /** The id of the user for whom it acts. */
   userId: string;
+  /** The session in which the user asks for it; it must still live. Without it the application asks. */
+  sessionId?: string | undefined;
   name: string;
   /** Permission codes, such as `images.write` or `images.*`, that the key is restricted to. Default: none, no restriction. */
   scopes?: readonly string[] | undefined;
@@ -28,6 +33,9 @@ export interface NewApiKey extends Origin {
   /** How many requests it is good for. Default: any number. */
   uses?: number | undefined;
 }
+
+/** More than anybody has programs. */
+const most = 100;
 
 const scope = Joi.string()
   .max(100)
@@ -53,6 +61,7 @@ export const apiKeyName = Joi.string().max(100);
 const own = {
   ...apiKeyFields,
   userId: Joi.string().required(),
+  sessionId: Joi.string(),
   name: apiKeyName.required(),
   expiresAt: Joi.date(),
   ...originFields,
@@ -65,17 +74,19 @@ const own = {
  * @returns the key as its owner sees it, with `key`: it is shown this once, for only its hash is stored
  * @throws {TypeError} when an argument is wrong
  * @throws {TollgateError} `not_found` (404) when the user does not exist, or is no member of the organization;
- *   `validation_failed` (400) when `expiresAt` is past by the database's clock; `database_unavailable` (503)
+ *   `validation_failed` (400) when `expiresAt` is past by the database's clock; `session_revoked` (401) when `sessionId` has ended;
+ *   `conflict` (409) when the user has 100 live keys; `overloaded`, `database_unavailable` (503)
  * @example const { key } = await createApiKey({ userId: user.id, name: 'nightly build', scopes: ['images.write'] });
  */
 export async function createApiKey(input: NewApiKey & SharedOptions): Promise<ShownApiKey> {
   const given = readOptions<NewApiKey>('createApiKey', input, own);
   const { userId, organizationId, name, scopes = [], allowedIps = [], expiresAt = null, uses = null } = given;
   const connection = opened(given.connection);
-  const [user, organization] = [objectId(userId), objectId(organizationId)];
+  const [user, organization] = [readUserId(connection, userId), objectId(organizationId)];
   if (!user || (organizationId !== undefined && !organization)) throw refuse('not_found');
-  return transaction(connection, async (session) => {
-    await requireMember(connection, user, organization, session);
+  const make = async (session: ClientSession) => {
+    await requireIssuer(connection, session, { user, sessionId: given.sessionId });
+    if (organization) await requireMember(connection, session, { user, organization });
     const limits = { scopes: [...new Set(scopes)], allowedIps: [...new Set(allowedIps)], expiresAt };
     const created = await issueKey(connection, session, {
       user,
@@ -100,7 +111,8 @@ export async function createApiKey(input: NewApiKey & SharedOptions): Promise<Sh
       requestId,
     });
     return created;
-  });
+  };
+  return inTurn(connection, `api-keys of ${user}`, () => transaction(connection, make));
 }
 
 const past = () =>
@@ -108,17 +120,33 @@ const past = () =>
 
 async function requireMember(
   connection: Connection,
-  user: Types.ObjectId,
-  organization: Types.ObjectId | null,
   session: ClientSession,
+  membership: { readonly user: Types.ObjectId; readonly organization: Types.ObjectId },
 ): Promise<void> {
-  const found = organization
-    ? await Memberships(connection).exists({ user, organization }).session(session)
-    : await Users(connection).exists({ _id: user }).session(session);
-  if (!found) throw refuse('not_found');
+  if (!(await Memberships(connection).exists(membership).session(session))) throw refuse('not_found');
 }
 
-/** Makes the text of a key, and stores what is kept of it. */
+/**
+ * Lets one maker of a user's keys through at a time, for the rest of the transaction: so `issueKey()` may count them.
+ *
+ * @throws {TollgateError} `session_revoked` (401) unless the session that asks still lives; `not_found` (404) for an unknown user
+ */
+export async function requireIssuer(
+  connection: Connection,
+  session: ClientSession,
+  { user, sessionId }: { readonly user: Types.ObjectId; readonly sessionId?: string | undefined },
+): Promise<void> {
+  const epoch =
+    sessionId === undefined ? undefined : await requireLiveSession(connection, session, { user, sessionId });
+  const noted = await Users(connection).noteApiKey(user, epoch, session);
+  if (noted.matchedCount === 0) throw refuse(sessionId === undefined ? 'not_found' : 'session_revoked');
+}
+
+/**
+ * Makes the text of a key, and stores what is kept of it; after `requireIssuer()` in the same transaction.
+ *
+ * @throws {TollgateError} `conflict` (409) when it would be one live key too many
+ */
 export async function issueKey(
   connection: Connection,
   session: ClientSession,
@@ -127,5 +155,7 @@ export async function issueKey(
 ): Promise<ShownApiKey> {
   const { key, prefix, hash } = makeApiKey();
   const stored = await ApiKeys(connection).issue(_id, { ...facts, prefix, hash }, session);
+  const live = await ApiKeys(connection).countLive(facts.user, most + 1, session);
+  if (live > most) throw refuse('conflict', { detail: `There are ${most} live keys: delete one first` });
   return Object.freeze({ ...asApiKey(stored), key });
 }

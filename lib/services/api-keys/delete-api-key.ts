@@ -3,6 +3,7 @@ import { type Origin, recordAudit } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
 import { ApiKeys } from '../../models/api-key.js';
 import { changed } from '../../models/revocation.js';
+import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
 import { transaction } from '../../runtime/transaction.js';
@@ -32,7 +33,7 @@ export async function deleteApiKey({
 }: DeleteApiKey): Promise<void> {
   const { ip, userAgent, requestId } = rest;
   const connection = opened(rest.connection);
-  const [user, id] = [objectId(userId), objectId(apiKeyId)];
+  const [user, id] = [readUserId(connection, userId), objectId(apiKeyId)];
   if (!user || !id) throw refuse('not_found');
   await transaction(connection, async (session) => {
     const removed = await ApiKeys(connection).remove(id, user, session);

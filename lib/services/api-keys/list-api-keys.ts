@@ -1,10 +1,11 @@
 import type { Connection } from 'mongoose';
 import { ApiKeys } from '../../models/api-key.js';
+import { readUserId } from '../../models/user-id.js';
+import type { ApiKey } from '../../runtime/api-key.js';
 import { opened } from '../../runtime/connection.js';
 import { database } from '../../runtime/database.js';
-import { objectId } from '../../runtime/ids.js';
 import { type Page, type PageQuery, pageOf } from '../../runtime/page.js';
-import { type ApiKey, asApiKey } from './as-api-key.js';
+import { asApiKey } from './as-api-key.js';
 
 export interface ListApiKeys extends PageQuery {
   readonly userId: string;
@@ -17,7 +18,7 @@ export interface ListApiKeys extends PageQuery {
  */
 export async function listApiKeys({ userId, limit, after, ...rest }: ListApiKeys): Promise<Page<ApiKey>> {
   const connection = opened(rest.connection);
-  const filter = { user: objectId(userId), ...(after && { _id: { $gt: after } }) };
+  const filter = { user: readUserId(connection, userId), ...(after && { _id: { $gt: after } }) };
   const rows = await database(() =>
     ApiKeys(connection)
       .find(filter, { hash: 0 })

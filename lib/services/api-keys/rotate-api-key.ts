@@ -3,11 +3,13 @@ import { type Origin, recordAudit } from '../../audit/record-audit.js';
 import { refuse, type TollgateError } from '../../errors.js';
 import { ApiKeys } from '../../models/api-key.js';
 import { changed } from '../../models/revocation.js';
+import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
+import { inTurn } from '../../runtime/in-turn.js';
 import { transaction } from '../../runtime/transaction.js';
 import type { ShownApiKey } from './as-api-key.js';
-import { issueKey } from './create-api-key.js';
+import { issueKey, requireIssuer } from './create-api-key.js';
 
 /** Seconds: a week. */
 export const longestOverlap = 604_800;
@@ -16,6 +18,8 @@ export interface RotateApiKey extends Origin {
   /** The id of the user for whom the key acts. */
   readonly userId: string;
   readonly apiKeyId: string;
+  /** The session in which the user asks for it; it must still live. Without it the application asks. */
+  readonly sessionId?: string | undefined;
   /** Seconds that the old key still works, 0–604,800 (a week), so that programs can be moved one by one. Default 0. */
   readonly overlap?: number | undefined;
   /** The id of who asks, for the audit log. Default: the user. */
@@ -30,13 +34,15 @@ export interface RotateApiKey extends Origin {
  * @returns the new key as its owner sees it, with `key`: it is shown this once
  * @throws {TypeError} when `overlap` is wrong
  * @throws {TollgateError} `not_found` (404) when the key is unknown, another user's, malformed or deleted; `conflict` (409) when it
- *   was replaced before, has expired or is used up; `database_unavailable` (503)
+ *   was replaced before, has expired or is used up, or the user has 100 live keys; `session_revoked` (401) when `sessionId` has
+ *   ended; `overloaded`, `database_unavailable` (503)
  * @example const { key } = await rotateApiKey({ userId: user.id, apiKeyId: apiKey.id, overlap: 3_600 });
  */
 export async function rotateApiKey({
   userId,
   apiKeyId,
   overlap = 0,
+  sessionId,
   actor = userId,
   ...rest
 }: RotateApiKey): Promise<ShownApiKey> {
@@ -45,9 +51,10 @@ export async function rotateApiKey({
   }
   const { ip, userAgent, requestId } = rest;
   const connection = opened(rest.connection);
-  const [user, id] = [objectId(userId), objectId(apiKeyId)];
+  const [user, id] = [readUserId(connection, userId), objectId(apiKeyId)];
   if (!user || !id) throw refuse('not_found');
-  return transaction(connection, async (session) => {
+  const make = async (session: ClientSession) => {
+    await requireIssuer(connection, session, { user, sessionId });
     const successor = new Types.ObjectId();
     const old = await ApiKeys(connection).replace(id, user, { successor, overlap }, session);
     if (!old) throw await whyNot(connection, id, user, session);
@@ -68,7 +75,8 @@ export async function rotateApiKey({
       requestId,
     });
     return created;
-  });
+  };
+  return inTurn(connection, `api-keys of ${user}`, () => transaction(connection, make));
 }
 
 async function whyNot(

@@ -1,5 +1,4 @@
 import Joi from 'joi';
-import { type Origin, originFields } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
 import { Users } from '../../models/user.js';
 import type { StoredPasskey } from '../../models/user-credentials.js';
@@ -12,14 +11,15 @@ import {
   signingKeys,
 } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
+import { requireLiveSession } from '../sessions/require-live-session.js';
+import { type Asker, askerFields } from './asker.js';
 import { auditFactor } from './audit-factor.js';
 import { asPasskey, type Passkey, type RegistrationResponse } from './passkey.js';
 import { spendChallenge } from './passkey-challenge.js';
 import { userNow } from './user-now.js';
 import { relyingPartyOf, webauthn } from './webauthn.js';
 
-export interface AddPasskey extends Origin {
-  readonly userId: string;
+export interface AddPasskey extends Asker {
   /** What the browser answered to the options of `offerPasskey()`, as JSON. */
   readonly credential: RegistrationResponse;
   /** By which its owner tells it from others. */
@@ -30,8 +30,7 @@ export interface AddPasskey extends Origin {
 const most = 20;
 
 const own = {
-  ...originFields,
-  userId: Joi.string().required(),
+  ...askerFields,
   credential: Joi.object().unknown().required(),
   name: Joi.string().max(100),
 };
@@ -42,8 +41,9 @@ const own = {
  *
  * @throws {TollgateError} `token_used` (400) when the challenge is unknown, used, expired (10 minutes) or another user's;
  *   `validation_failed` (400) when the answer is not genuine, of another origin, or without user verification; `conflict` (409)
- *   when the passkey is registered already, or the user has 20; `database_unavailable` (503)
- * @example const passkey = await addPasskey({ ...shared, userId: user.id, credential, name: 'Phone' });
+ *   when the passkey is registered already, or the user has 20; `session_revoked` (401) when the session that asks has ended;
+ *   `database_unavailable` (503)
+ * @example await addPasskey({ ...shared, userId: user.id, sessionId: session.id, credential, name: 'Phone' });
  */
 export async function addPasskey(input: AddPasskey & SharedOptions): Promise<Passkey> {
   const given = readOptions<AddPasskey>('addPasskey', input, { ...signingKeys(), ...own });
@@ -57,7 +57,9 @@ export async function addPasskey(input: AddPasskey & SharedOptions): Promise<Pas
   if (!user || !now) throw refuse('not_found');
   const passkey = { ...proved, name: given.name ?? null, createdAt: now, lastUsedAt: null };
   await transaction(connection, async (session) => {
-    const added = await Users(connection).addPasskey(user._id, passkey, most, session);
+    const { sessionId } = given;
+    const epoch = await requireLiveSession(connection, session, { user: user._id, sessionId });
+    const added = await Users(connection).addPasskey(user._id, epoch, { passkey, most }, session);
     if (added.modifiedCount === 0)
       throw refuse('conflict', { detail: `It is registered, or there are ${most}` });
     await auditFactor(connection, session, given, {

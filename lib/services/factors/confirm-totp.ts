@@ -26,7 +26,7 @@ export interface ConfirmTotp extends Asker {
  *
  * @returns ten recovery codes, each good for one sign-in in place of a code. Only hashes are kept: show them now.
  * @throws {TollgateError} `credentials_invalid` (401) for a wrong code; `conflict` (409) when nothing waits to be confirmed;
- *   `rate_limited` (429); `database_unavailable` (503)
+ *   `session_revoked` (401) when the session has ended; `rate_limited` (429); `database_unavailable` (503)
  * @example const recoveryCodes = await confirmTotp({ ...shared, userId: user.id, sessionId: session.id, code });
  */
 export async function confirmTotp(input: ConfirmTotp & SharedOptions): Promise<readonly string[]> {

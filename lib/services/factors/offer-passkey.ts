@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import Joi from 'joi';
 import { refuse } from '../../errors.js';
 import { opened } from '../../runtime/connection.js';
@@ -39,6 +40,8 @@ export async function offerPasskey(input: OfferPasskey & SharedOptions): Promise
   });
 }
 
-/** What an authenticator stores to tell the accounts of a site apart; it says nothing about the person. */
-export const userHandleOf = (userId: unknown): Uint8Array<ArrayBuffer> =>
-  Uint8Array.from(Buffer.from(String(userId)));
+/** What an authenticator stores to tell the accounts of a site apart: the id, in 64 bytes at most (WebAuthn, section 4: user handle). */
+export function userHandleOf(userId: unknown): Uint8Array<ArrayBuffer> {
+  const id = Buffer.from(String(userId));
+  return Uint8Array.from(id.length <= 64 ? id : createHash('sha256').update(id).digest());
+}

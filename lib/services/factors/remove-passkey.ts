@@ -1,6 +1,7 @@
 import Joi from 'joi';
 import { refuse } from '../../errors.js';
 import { Users } from '../../models/user.js';
+import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
@@ -24,14 +25,14 @@ const another = [
  * Removes a passkey of a user. The session that asks goes on; the user's others end, for one may have begun by this passkey.
  *
  * @throws {TollgateError} `last_credential` (409) when the user has no other passkey, no password and no linked identity;
- *   `not_found` (404); `database_unavailable` (503)
+ *   `not_found` (404); `session_revoked` (401); `database_unavailable` (503)
  * @example await removePasskey({ userId: user.id, sessionId: session.id, passkeyId });
  */
 export async function removePasskey(input: RemovePasskey & SharedOptions): Promise<void> {
   const own = { ...askerFields, passkeyId: Joi.string().required() };
   const given = readOptions<RemovePasskey>('removePasskey', input, own);
   const connection = opened(given.connection);
-  const [_id, keep] = [given.userId, given.sessionId].map((id) => objectId(id));
+  const [_id, keep] = [readUserId(connection, given.userId), objectId(given.sessionId)];
   if (!_id || !keep) throw refuse('not_found');
   const { passkeyId: id, ip, userAgent, requestId } = given;
   const theirs = { _id, 'passkeys.id': id };

@@ -1,4 +1,5 @@
 import { refuse } from '../../errors.js';
+import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
@@ -10,13 +11,13 @@ import { auditFactor } from './audit-factor.js';
 /**
  * Removes a user's TOTP with its recovery codes. The session that asks goes on; the user's others end.
  *
- * @throws {TollgateError} `not_found` (404) when there is no confirmed one; `database_unavailable` (503)
+ * @throws {TollgateError} `not_found` (404) when there is no confirmed one; `session_revoked` (401); `database_unavailable` (503)
  * @example await removeTotp({ userId: user.id, sessionId: session.id });
  */
 export async function removeTotp(input: Asker & SharedOptions): Promise<void> {
   const given = readOptions<Asker>('removeTotp', input, askerFields);
   const connection = opened(given.connection);
-  const [_id, keep] = [given.userId, given.sessionId].map((id) => objectId(id));
+  const [_id, keep] = [readUserId(connection, given.userId), objectId(given.sessionId)];
   if (!_id || !keep) throw refuse('not_found');
   const { ip, userAgent, requestId } = given;
   await transaction(connection, async (session) => {

@@ -9,9 +9,8 @@ import type { Key } from '../../runtime/keyring.js';
 import { readLinkToken } from '../../runtime/one-time-codes.js';
 import { readOptions, type SharedOptions, signingKeys } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
-import { completeSignIn } from '../identity/complete-sign-in.js';
 import { guess } from '../identity/guessing-budget.js';
-import type { SignedInSession } from '../sessions/start-session.js';
+import { type SignedInSession, startSessionIn } from '../sessions/start-session.js';
 import type { InterruptedSignIn } from './challenge-second-factor.js';
 import { spendSecondFactor } from './spend-second-factor.js';
 import { userNow } from './user-now.js';
@@ -37,7 +36,7 @@ const own = {
 
 /**
  * Finishes a sign-in that was refused with `second_factor_required`. A wrong code leaves the challenge as it is; the right one
- * uses up both, so that one session comes of them.
+ * uses up both in the transaction that starts the session, so that one session comes of them.
  *
  * @throws {TollgateError} `token_used` (400) when the challenge is unknown, used or expired (10 minutes), or the user's
  *   credentials have changed since; `credentials_invalid` (401) for a code that is wrong or was used; `rate_limited` (429);
@@ -56,23 +55,17 @@ export async function verifySecondFactor(
     throw refuse('token_used');
   const { code, keyring, ip, userAgent, requestId } = given;
   const use = { found, code, keyring, ip, userAgent, requestId };
-  const factor = await guess({ ...given, connection, route: 'totp', account: user.email }, () =>
-    transaction(connection, async (session) => {
-      const proved = await spendSecondFactor(connection, session, use);
-      const redeemed = await OneTimeTokens(connection).redeem(challenge._id, 'second-factor', session);
-      if (!redeemed) throw refuse('token_used'); // another answer came first: this code is not used up for nothing
-      return proved;
-    }),
-  );
   const { factors, delivery: first } = challenge.data as InterruptedSignIn;
   const delivery = given.delivery ?? first;
-  const signedIn = await completeSignIn({
-    ...given,
-    connection,
-    user,
-    factors: [...factors, factor],
-    delivery,
-  });
+  const signedIn = await guess({ ...given, connection, route: 'totp', account: user.email }, () =>
+    transaction(connection, async (session) => {
+      const factor = await spendSecondFactor(connection, session, use);
+      const redeemed = await OneTimeTokens(connection).redeem(challenge._id, 'second-factor', session);
+      if (!redeemed) throw refuse('token_used'); // another answer came first: this code is not used up for nothing
+      const start = { ...given, connection, user, factors: [...factors, factor], delivery };
+      return startSessionIn(session, start);
+    }),
+  );
   return Object.freeze({ ...signedIn, delivery });
 }
 

@@ -5,7 +5,7 @@ import { isTollgateError, refuse } from '../../errors.js';
 export const patience = 5_000;
 const wholePatience = 10_000;
 
-/** Characters of an answer; no profile or discovery document comes near it. */
+/** Bytes of an answer; no profile or discovery document comes near it. */
 const longest = 200_000;
 
 /**
@@ -33,10 +33,19 @@ export async function jsonAt(url: string, accessToken?: string): Promise<unknown
   const headers = { Accept: 'application/json', 'User-Agent': 'koa-tollgate', ...authorization };
   const answer = await fetch(url, { headers, redirect: 'error', signal: AbortSignal.timeout(patience) });
   if (!answer.ok) throw new Error(`${new URL(url).origin} answered ${answer.status}`);
-  const text = await answer.text();
-  if (text.length > longest)
-    throw new Error(`${new URL(url).origin} answered with ${text.length} characters`);
-  return JSON.parse(text);
+  return JSON.parse(await textOf(answer));
+}
+
+/** The body, of which no more is read than may be there. */
+async function textOf({ body, url }: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body ?? []) {
+    size += chunk.length;
+    if (size > longest) throw new Error(`${new URL(url).origin} answered with more than ${longest} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
 }
 
 /** `value` as a record of unknowns; what a provider sends may be anything. */

@@ -50,7 +50,8 @@ async function byIdToken(provider: Provider, tokens: Tokens, { nonce }: Secrets)
   };
   const { payload } = await jwtVerify<JWTPayload>(tokens.idToken, keys, rules);
   if (payload.nonce !== nonce) throw new Error('The id_token is for another handshake');
-  if (payload.azp !== undefined && payload.azp !== clientId)
+  const severalAudiences = Array.isArray(payload.aud) && payload.aud.length > 1;
+  if ((severalAudiences || payload.azp !== undefined) && payload.azp !== clientId)
     throw new Error('The id_token is for another client');
   if (payload.email !== undefined || !profileUrl) return identity(provider, payload.sub, payload);
   const profile = record(await jsonAt(profileUrl, tokens.accessToken));

@@ -4,6 +4,7 @@ import { refuse } from '../../errors.js';
 import { changed } from '../../models/revocation.js';
 import { liveSession, Sessions } from '../../models/session.js';
 import { Users } from '../../models/user.js';
+import { readUserId } from '../../models/user-id.js';
 import { isDuplicate } from '../../runtime/database.js';
 import { objectId } from '../../runtime/ids.js';
 import { transaction } from '../../runtime/transaction.js';
@@ -27,7 +28,7 @@ export async function linkIdentity(given: LinkIdentity): Promise<void> {
   const { connection, userId, sessionId, identity, ip, userAgent, requestId } = given;
   const { provider, issuer, subject, email } = identity;
   await transaction(connection, async (session) => {
-    const here = { _id: objectId(sessionId), user: objectId(userId), ...liveSession };
+    const here = { _id: objectId(sessionId), user: readUserId(connection, userId), ...liveSession };
     const live = await Sessions(connection).findOne(here, null, { session }).lean();
     if (!live) throw refuse('session_revoked');
     const { user, credentialEpoch } = live;

@@ -1,8 +1,8 @@
 import type { Connection } from 'mongoose';
 import { Users } from '../../models/user.js';
+import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { database } from '../../runtime/database.js';
-import { objectId } from '../../runtime/ids.js';
 
 /** An account elsewhere by which a user can sign in. */
 export interface LinkedIdentity {
@@ -28,7 +28,9 @@ export async function listIdentities({
   ...rest
 }: ListIdentities): Promise<readonly LinkedIdentity[]> {
   const connection = opened(rest.connection);
-  const user = await database(() => Users(connection).findById(objectId(userId), { identities: 1 }).lean());
+  const user = await database(() =>
+    Users(connection).findById(readUserId(connection, userId), { identities: 1 }).lean(),
+  );
   const identities = user?.identities ?? [];
   return identities.map(({ provider, email = null, linkedAt }) => ({ provider, email, linkedAt }));
 }

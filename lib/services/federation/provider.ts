@@ -18,6 +18,8 @@ export interface Provider {
   readonly emailsUrl?: string | undefined;
   /** How a client may prove itself at `tokenUrl`; the first that is not refused. */
   readonly authMethods: readonly string[];
+  /** Whether it names itself in every answer (RFC 9207), so that one without a name is not its own. */
+  readonly namesItself?: boolean | undefined;
   /** The keys of its id_tokens; without them the profile tells who somebody is. */
   readonly keys?: JWTVerifyGetKey | undefined;
 }
@@ -65,12 +67,16 @@ export function providersOf(
   return new Map(entries);
 }
 
+/** Of these there is one at an origin; of others several, such as the realms of one server. */
+const origins = ['google', 'github'];
+
 type Said = OAuthProvider & Pick<Provider, 'name' | 'redirectUri' | 'scope'>;
 
 async function found(said: Said): Promise<Provider> {
   if (said.issuer) return discovered(said, said.issuer);
   const urls = said as Said & Pick<Provider, 'authorizeUrl' | 'tokenUrl'>; // the options' schema has seen to it
-  return { ...urls, issuer: new URL(urls.tokenUrl).origin, authMethods };
+  const { href, origin } = new URL(urls.tokenUrl);
+  return { ...urls, issuer: origins.includes(said.name) ? origin : href, authMethods };
 }
 
 /** OpenID Connect Discovery 1.0: the document must be the issuer's own. */
@@ -87,6 +93,7 @@ async function discovered(said: Said, issuer: string): Promise<Provider> {
     profileUrl:
       said.profileUrl ?? (document.userinfo_endpoint ? endpoint(document.userinfo_endpoint) : undefined),
     authMethods: usable.length > 0 ? usable : authMethods,
+    namesItself: document.authorization_response_iss_parameter_supported === true,
     keys: createRemoteJWKSet(new URL(endpoint(document.jwks_uri)), { timeoutDuration: patience }),
   };
 }

@@ -18,9 +18,12 @@ export function mayReturnTo(text: string, { publicUrl, allowedOrigins }: ReturnR
   return origins.some((origin) => text.startsWith(origin) && /^($|[/?#])/.test(text.slice(origin.length)));
 }
 
-/** `url` with further parameters, otherwise as it was. */
-export function withParameters(url: string, parameters: Readonly<Record<string, string>>): string {
+type Parameters = Readonly<Record<string, string>>;
+
+/** `url` with further parameters, otherwise as it was, but for a `secret`: that stands in the fragment, in place of another. */
+export function withParameters(url: string, parameters: Parameters, secret?: Parameters): string {
   const [before = '', ...fragment] = url.split('#');
   const query = `${before.includes('?') ? '&' : '?'}${new URLSearchParams(parameters)}`;
-  return [before + query, ...fragment].join('#');
+  const kept = secret ? [new URLSearchParams(secret)] : fragment;
+  return [before + query, ...kept].join('#');
 }

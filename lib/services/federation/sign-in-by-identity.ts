@@ -3,7 +3,7 @@ import { type Origin, recordAudit } from '../../audit/record-audit.js';
 import { isTollgateError, refuse } from '../../errors.js';
 import { Users } from '../../models/user.js';
 import { database, isDuplicate } from '../../runtime/database.js';
-import type { ReadSharedOptions } from '../../runtime/options.js';
+import type { ReadSharedOptions, RoleNames } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
 import { completeSignIn } from '../identity/complete-sign-in.js';
 import { proveAddress } from '../identity/prove-address.js';
@@ -15,6 +15,7 @@ export interface UserByIdentity extends Origin {
   readonly identity: ProvidedIdentity;
   /** Whether somebody who has no account gets one. */
   readonly autoProvision: boolean;
+  readonly roleNames: RoleNames;
 }
 
 export interface IdentitySignIn extends ReadSharedOptions, UserByIdentity {
@@ -75,10 +76,16 @@ const stored = ({ provider, issuer, subject, email }: ProvidedIdentity) => ({
 });
 
 async function provision(
-  { connection, identity, ip, userAgent, requestId }: UserByIdentity,
+  { connection, identity, roleNames, ip, userAgent, requestId }: UserByIdentity,
   { email, verified }: Address,
 ): Promise<FoundUser> {
-  const document = { email, emailVerified: verified, name: identity.name, identities: [stored(identity)] };
+  const document = {
+    email,
+    emailVerified: verified,
+    name: identity.name,
+    roles: [roleNames.user],
+    identities: [stored(identity)],
+  };
   return transaction(connection, async (session) => {
     const user = await Users(connection).insertOne(document, { session });
     const target = { type: 'user', id: user.id as string };

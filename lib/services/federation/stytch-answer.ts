@@ -4,8 +4,8 @@ import Joi from 'joi';
 export interface StytchAnswer {
   readonly member: {
     readonly email_address: string;
-    readonly email_address_verified?: boolean;
-    readonly name?: string;
+    readonly email_address_verified?: boolean | undefined;
+    readonly name?: string | undefined;
   };
   readonly member_session: {
     readonly member_session_id: string;
@@ -23,11 +23,15 @@ export interface StytchAnswer {
 }
 
 const date = Joi.date().iso().required();
+
+/** What Stytch may leave out it may also say to be null. */
+const orNull = <T extends Joi.Schema>(schema: T): T => schema.empty(null) as T;
+
 const answerSchema = Joi.object({
   member: Joi.object({
     email_address: Joi.string().required(),
-    email_address_verified: Joi.boolean(),
-    name: Joi.string().allow(''),
+    email_address_verified: orNull(Joi.boolean()),
+    name: orNull(Joi.string().allow('')),
   })
     .unknown()
     .required(),
@@ -38,11 +42,11 @@ const answerSchema = Joi.object({
     started_at: date,
     last_accessed_at: date,
     expires_at: date,
-    authentication_factors: Joi.array()
-      .items(Joi.object({ type: Joi.string().required() }).unknown())
-      .default([]),
-    roles: Joi.array().items(Joi.string()).default([]),
-    custom_claims: Joi.object().allow(null).empty(null).default({}),
+    authentication_factors: orNull(
+      Joi.array().items(Joi.object({ type: Joi.string().required() }).unknown()),
+    ).default([]),
+    roles: orNull(Joi.array().items(Joi.string())).default([]),
+    custom_claims: orNull(Joi.object()).default({}),
   })
     .unknown()
     .required(),

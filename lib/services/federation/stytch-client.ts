@@ -11,6 +11,9 @@ export type StytchRefusal = 'session_revoked' | 'token_invalid';
 /** Asks Stytch about a token; throws `identity_provider_unavailable` (503). */
 export type StytchClient = (token: string) => Promise<StytchAnswer | StytchRefusal>;
 
+/** Seconds until a caller may try again whom Stytch has answered with 429; its SDK does not tell how long it wants. */
+const tooManyFor = 10;
+
 interface Sessions {
   authenticate(request: { session_token: string } | { session_jwt: string }): Promise<unknown>;
 }
@@ -26,7 +29,8 @@ interface SdkError {
  * A client of the Stytch project, for as long as the process lives.
  *
  * A call is given up after `timeout` seconds, repeated while Stytch does not answer or answers with 5xx, and not even begun
- * for `timeout` seconds when of those within three times as long, five at least, more than half have failed.
+ * for `timeout` seconds when of those within three times as long, five at least, more than half have failed. Neither an answer that
+ * cannot be read nor 429 counts as failed: one odd member, or strangers who ask much, must not shut out all others.
  *
  * @throws {TypeError} when the package stytch is not installed
  */
@@ -38,6 +42,7 @@ export function stytchClient(options: ReadStytchOptions): StytchClient {
     resetTimeout: timeout,
     rollingCountTimeout: 3 * timeout, // a call that times out still counts as one that was made
     volumeThreshold: 5,
+    errorFilter: isNoFailure,
     rollingPercentilesEnabled: false,
     enableSnapshots: false,
   });
@@ -91,6 +96,8 @@ async function ask(
   }
 }
 
+const isNoFailure = ({ status_code: status }: SdkError) => status === 200 || status === 429;
+
 const isWorthRepeating = ({ status_code: status }: SdkError) => status === undefined || status >= 500;
 
 /** What Stytch holds against the session; undefined where it is rather our project, our rate, or Stytch itself that fails. */
@@ -108,8 +115,9 @@ function unavailable(error: SdkError & { code?: string }, { timeout }: ReadStytc
   const { status_code: status, error_type: type, request_id: request, code } = error;
   const ours = { ETIMEDOUT: `no answer within ${timeout} s`, EOPENBREAKER: 'not asked: it failed just now' };
   const said = status === undefined ? 'no answer' : `${status} ${type} (${request ?? 'no request id'})`;
+  const seconds = code === 'EOPENBREAKER' ? timeout : status === 429 ? tooManyFor : 1;
   return refuse('identity_provider_unavailable', {
     cause: `Stytch: ${ours[code as keyof typeof ours] ?? said}`,
-    headers: { 'Retry-After': String(code === 'EOPENBREAKER' ? timeout : 1) },
+    headers: { 'Retry-After': String(seconds) },
   });
 }

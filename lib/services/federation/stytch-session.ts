@@ -34,10 +34,16 @@ export interface VerifiedMember {
   readonly name: string | null;
 }
 
-type Outcome = VerifiedMember | StytchRefusal;
+/** How a token is to be verified. */
+export interface StytchAsking {
+  /** True asks Stytch about a session whatever is remembered of it. */
+  readonly strict: boolean;
+  /** Runs the question about a token that was never found genuine: such may be guesses, and cost a call each. */
+  readonly admit: (ask: () => Promise<VerifiedMember>) => Promise<VerifiedMember>;
+}
 
-/** Verifies tokens of one project; `strict` asks Stytch whatever is remembered. */
-export type StytchVerifier = (token: string, strict: boolean) => Promise<VerifiedMember>;
+/** Verifies tokens of one project. */
+export type StytchVerifier = (token: string, asking: StytchAsking) => Promise<VerifiedMember>;
 
 /** Seconds that a refused token is refused again without asking: what has ended does not come back. */
 const refusedFor = 60;
@@ -59,42 +65,57 @@ export function stytchVerifier(options: ReadStytchOptions): StytchVerifier {
   return verifier;
 }
 
-function makeVerifier(options: ReadStytchOptions): StytchVerifier {
-  const ask = stytchClient(options);
-  const outcomes = new LRUCache<string, Promise<Outcome>>({ max: 20_000 });
+/** A token that was found genuine. */
+interface Known {
+  readonly member: VerifiedMember;
+  /** By `performance.now()`. */
+  readonly believedUntil: number;
+}
 
-  /** Stands in the memory before it is there, so that whoever asks meanwhile shares the call. */
-  function load(token: string, key: string): Promise<Outcome> {
-    const asked = ask(token).then((answer) => (typeof answer === 'string' ? answer : verifiedMember(answer)));
-    outcomes.set(key, asked);
-    const settle = (ttl: number) => {
-      if (outcomes.peek(key) !== asked) return;
-      if (ttl > 0) outcomes.set(key, asked, { ttl });
-      else outcomes.delete(key);
-    };
-    asked.then(
-      (outcome) => settle(lifetime(outcome, options)),
-      () => settle(0),
-    );
+/** What is refused has a memory of its own, so that strangers push nobody out of the other. A failed call changes neither. */
+function makeVerifier({ cacheTtl, ...options }: ReadStytchOptions): StytchVerifier {
+  const ask = stytchClient({ cacheTtl, ...options });
+  const known = new LRUCache<string, Known>({ max: 20_000 });
+  const refused = new LRUCache<string, StytchRefusal>({ max: 2_000 });
+  const pending = new Map<string, Promise<VerifiedMember>>();
+
+  async function load(token: string, key: string): Promise<VerifiedMember> {
+    const answer = await ask(token);
+    if (typeof answer === 'string') {
+      known.delete(key);
+      if (cacheTtl > 0) refused.set(key, answer, { ttl: Math.min(cacheTtl, refusedFor) * 1000 });
+      throw refusal(answer);
+    }
+    const member = verifiedMember(answer);
+    if (member.session.isExpired) throw refusal('session_revoked');
+    const ttl = member.session.expiresAt.getTime() - Date.now();
+    const believedUntil = performance.now() + cacheTtl * 1000;
+    if (ttl > 0) known.set(key, { member, believedUntil }, { ttl });
+    return member;
+  }
+
+  /** Is there before it is answered, so that whoever asks meanwhile shares the call. */
+  function begin(key: string, asked: Promise<VerifiedMember>): Promise<VerifiedMember> {
+    const ended = () => void pending.delete(key);
+    pending.set(key, asked);
+    asked.then(ended, ended);
     return asked;
   }
 
-  return async function verify(token, strict) {
+  return async function verify(token, { strict, admit }) {
     const key = createHash('sha256').update(token).digest('base64');
-    const outcome = await ((!strict && outcomes.get(key)) || load(token, key));
-    if (typeof outcome === 'string') throw refuse(outcome, { headers: invalidToken });
-    if (outcome.session.isExpired) throw refuse('session_revoked', { headers: invalidToken });
-    return outcome;
+    const remembered = refused.get(key);
+    if (remembered) throw refusal(remembered);
+    const found = known.get(key);
+    if (!strict && found && found.believedUntil > performance.now() && !found.member.session.isExpired)
+      return found.member;
+    const question = () => load(token, key);
+    return pending.get(key) ?? begin(key, found ? question() : admit(question));
   };
 }
 
-const invalidToken = { 'WWW-Authenticate': 'Bearer error="invalid_token"' };
-
-/** Milliseconds that an outcome is believed. */
-function lifetime(outcome: Outcome, { cacheTtl }: ReadStytchOptions): number {
-  if (typeof outcome === 'string') return Math.min(cacheTtl, refusedFor) * 1000;
-  return Math.min(cacheTtl * 1000, outcome.session.expiresAt.getTime() - Date.now());
-}
+const refusal = (code: StytchRefusal) =>
+  refuse(code, { headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' } });
 
 function verifiedMember({ member, member_session: session, raw }: StytchAnswer): VerifiedMember {
   const facts = {

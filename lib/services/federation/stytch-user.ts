@@ -4,18 +4,25 @@ import { recordAudit } from '../../audit/record-audit.js';
 import { isTollgateError, refuse } from '../../errors.js';
 import { changed } from '../../models/revocation.js';
 import { credentialPaths, Users } from '../../models/user.js';
+import { readUserId } from '../../models/user-id.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
-import { objectId } from '../../runtime/ids.js';
+import type { RoleNames } from '../../runtime/options.js';
 import { perConnection } from '../../runtime/per-connection.js';
 import type { ReadStytchOptions } from '../../runtime/stytch-options.js';
 import { transaction } from '../../runtime/transaction.js';
+import type { User } from '../../runtime/user.js';
 import { asUser } from '../identity/as-user.js';
 import { canonicalEmail } from '../identity/canonical-email.js';
-import type { User } from '../identity/user.js';
 import type { FoundUser } from '../sessions/start-session.js';
 import type { ProvidedIdentity } from './identity-of.js';
 import { userByIdentity } from './sign-in-by-identity.js';
 import type { VerifiedMember } from './stytch-session.js';
+
+/** How the users of members are found and made. */
+export interface StytchRules extends ReadStytchOptions {
+  readonly strict: boolean;
+  readonly roleNames: RoleNames;
+}
 
 const ids = perConnection(() => new LRUCache<string, string>({ max: 50_000, ttl: 3_600_000 }));
 const users = freshCache<{ readonly user: User | null }>(50_000);
@@ -31,7 +38,7 @@ const hidden = Object.fromEntries(credentialPaths.map((path) => [path, 0]));
 export async function stytchUser(
   connection: Connection,
   member: VerifiedMember,
-  { strict, ...stytch }: ReadStytchOptions & { readonly strict: boolean },
+  { strict, ...stytch }: StytchRules,
 ): Promise<User> {
   const identity = asIdentity(member, stytch);
   const key = `${identity.issuer} ${identity.subject}`;
@@ -68,7 +75,7 @@ const having = ({ issuer, subject }: ProvidedIdentity) => ({ $elemMatch: { issue
 
 async function read(connection: Connection, id: string, identity: ProvidedIdentity) {
   const model = Users(connection);
-  const judged = { _id: objectId(id), identities: having(identity) };
+  const judged = { _id: readUserId(connection, id), identities: having(identity) };
   const found = await model.findOne(judged, hidden).lean<FoundUser>();
   return Object.freeze({ user: found && asUser(found, model) });
 }
@@ -77,10 +84,10 @@ async function read(connection: Connection, id: string, identity: ProvidedIdenti
 async function find(
   connection: Connection,
   identity: ProvidedIdentity,
-  { autoProvision, linkByEmail }: ReadStytchOptions,
+  { autoProvision, linkByEmail, roleNames }: Omit<StytchRules, 'strict'>,
 ): Promise<string> {
   try {
-    return String((await userByIdentity({ connection, identity, autoProvision }))._id);
+    return String((await userByIdentity({ connection, identity, autoProvision, roleNames }))._id);
   } catch (error) {
     if (linkByEmail && isTollgateError(error, 'email_taken')) return link(connection, identity);
     if (!isTollgateError(error, 'credentials_invalid')) throw error;

@@ -2,6 +2,7 @@ import type { Connection } from 'mongoose';
 import { type Origin, recordAudit } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
 import { Users } from '../../models/user.js';
+import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
 import { transaction } from '../../runtime/transaction.js';
@@ -20,18 +21,20 @@ export interface UnlinkIdentity extends Origin {
  * Takes an account elsewhere away from the ways by which a user can sign in, and ends their other sessions.
  *
  * @throws {TollgateError} `not_found` (404) when the user has linked none of this provider, `last_credential` (409) when there
- *   would be no password, no other identity and no passkey left
+ *   would be no password, no other identity and no passkey left, `session_revoked` (401) when `keep` has ended
  * @example await unlinkIdentity({ userId: user.id, provider: 'google', keep: session.id });
  */
 export async function unlinkIdentity({ userId, provider, keep, ...rest }: UnlinkIdentity): Promise<void> {
   const connection = opened(rest.connection);
   const { ip, userAgent, requestId } = rest;
-  const _id = objectId(userId);
+  const _id = readUserId(connection, userId);
   if (!_id) throw refuse('not_found');
   const linked = { _id, 'identities.provider': provider };
-  const another = ['password.hash', 'identities.1', 'passkeys.0'].map((path) => ({
-    [path]: { $exists: true },
-  }));
+  const another = [
+    { 'password.hash': { $exists: true } },
+    { 'passkeys.0': { $exists: true } },
+    { identities: { $elemMatch: { provider: { $ne: provider } } } }, // of this provider there may be two, and both go
+  ];
   await transaction(connection, async (session) => {
     const user = await changeCredentials(connection, session, {
       filter: { ...linked, $or: another },

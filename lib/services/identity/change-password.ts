@@ -37,7 +37,8 @@ const own = {
 /**
  * Changes a password by the current one. The other sessions end.
  *
- * @throws {TollgateError} `credentials_invalid` (401), `rate_limited` (429), `overloaded` (503), `database_unavailable` (503)
+ * @throws {TollgateError} `credentials_invalid` (401), `session_revoked` (401) when the session that asks has ended, `rate_limited`
+ *   (429), `overloaded` (503), `database_unavailable` (503)
  * @example await changePassword({ userId: user.id, sessionId: session.id, currentPassword, newPassword, keys });
  */
 export async function changePassword(input: PasswordChange & SharedOptions): Promise<void> {

@@ -40,12 +40,12 @@ export async function exportSubject({ subject, ...rest }: ExportSubject): Promis
   if (!user || !_id) throw refuse('not_found');
   const mine = { 'subject.type': 'user' as const, 'subject.id': subject.id };
   const [sessions, apiKeys, memberships, subscriptions, usage, auditEntries] = await Promise.all([
-    all(Sessions(connection), { user: _id }),
-    all(ApiKeys(connection), { user: _id }),
-    all(Memberships(connection), { user: _id }),
-    all(Subscriptions(connection), mine),
+    few(Sessions(connection), { user: _id }),
+    few(ApiKeys(connection), { user: _id }),
+    few(Memberships(connection), { user: _id }),
+    few(Subscriptions(connection), mine),
     database(() => Usage(connection).allOf(`user:${subject.id}`)),
-    all(AuditEntries(connection), { actor: subject.id }),
+    entriesOf(connection, subject.id),
   ]);
   return {
     user: asUser(user, Users(connection)),
@@ -82,14 +82,19 @@ function credentialsOf({ password, totp, identities, passkeys }: StoredUser): ob
 
 type Row = { _id: Types.ObjectId; __v?: number };
 
-/** In batches, by the index on the filter, so that no command takes long. */
-async function all(model: unknown, filter: object): Promise<readonly Row[]> {
+/** What a user has few of. */
+const few = (model: unknown, filter: object): Promise<readonly Row[]> =>
+  database(() => (model as Model<Row>).find(filter).lean()) as Promise<Row[]>;
+
+/** The audit log's entries, in batches by the index on actor and `_id`, so that no command takes long. */
+async function entriesOf(connection: Connection, actor: string): Promise<readonly Row[]> {
   const rows: Row[] = [];
   for (let after: object = {}; ; after = { _id: { $gt: rows.at(-1)?._id } }) {
     const page = await database(() =>
-      (model as Model<Row>)
-        .find({ ...filter, ...after })
+      AuditEntries(connection)
+        .find({ actor, ...after })
         .sort({ _id: 1 })
+        .hint({ actor: 1, _id: 1 })
         .limit(batch)
         .lean(),
     );

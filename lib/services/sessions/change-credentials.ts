@@ -1,5 +1,6 @@
 import type { ClientSession, Connection, Types, UpdateQuery } from 'mongoose';
 import type { Origin } from '../../audit/record-audit.js';
+import { refuse } from '../../errors.js';
 import { changed } from '../../models/revocation.js';
 import { Sessions } from '../../models/session.js';
 import { type StoredUser, Users } from '../../models/user.js';
@@ -9,7 +10,7 @@ export interface CredentialChange extends Origin {
   /** Which user, and what must still be true of them: the rule that the change is judged by. */
   readonly filter: { readonly _id: Types.ObjectId; readonly [condition: string]: unknown };
   readonly update: UpdateQuery<StoredUser>;
-  /** The session that stays: the one that asks. Without it all of the user's sessions end. */
+  /** The session that stays: the one that asks, which must still live. Without it all of the user's sessions end. */
   readonly keep?: Types.ObjectId | undefined;
   /** What the audit log calls the end of the others. */
   readonly action?: string | undefined;
@@ -18,6 +19,8 @@ export interface CredentialChange extends Origin {
 /**
  * Changes a credential in one conditional write that begins a new epoch of the user's credentials, and ends every session
  * that began by the old ones, in the transaction of `session`. Null, and nothing changed, when `filter` finds nobody.
+ *
+ * @throws {TollgateError} `session_revoked` (401), for the transaction to abort, when `keep` has ended
  */
 export async function changeCredentials(
   connection: Connection,
@@ -31,11 +34,9 @@ export async function changeCredentials(
   if (!user) return null;
   const { _id, credentialEpoch } = user;
   if (keep) {
-    await Sessions(connection).updateOne(
-      { _id: keep, user: _id, revokedAt: null },
-      { $set: { credentialEpoch } },
-      { session },
-    );
+    const own = { _id: keep, user: _id, credentialEpoch: credentialEpoch - 1 };
+    const kept = await Sessions(connection).keep(own, credentialEpoch, session);
+    if (kept.matchedCount === 0) throw refuse('session_revoked');
     await changed(connection, session, `session:${keep}`);
   }
   await end(connection, session, { user: _id, ...(keep && { _id: { $ne: keep } }) }, { ...origin, action });

@@ -1,8 +1,8 @@
 import type { Connection } from 'mongoose';
 import { liveSession, Sessions } from '../../models/session.js';
+import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { database } from '../../runtime/database.js';
-import { objectId } from '../../runtime/ids.js';
 import { type Page, type PageQuery, pageOf } from '../../runtime/page.js';
 import { asSession, type Session } from './as-session.js';
 
@@ -14,7 +14,11 @@ export interface ListSessions extends PageQuery {
 /** The sessions in which a user is signed in, the oldest first. */
 export async function listSessions({ userId, limit, after, ...rest }: ListSessions): Promise<Page<Session>> {
   const connection = opened(rest.connection);
-  const filter = { user: objectId(userId), ...liveSession, ...(after && { _id: { $gt: after } }) };
+  const filter = {
+    user: readUserId(connection, userId),
+    ...liveSession,
+    ...(after && { _id: { $gt: after } }),
+  };
   const rows = await database(() =>
     Sessions(connection)
       .find(filter)

@@ -1,8 +1,10 @@
 import Joi from 'joi';
 import { type Connection, Types } from 'mongoose';
 import { type Origin, originFields } from '../../audit/record-audit.js';
-import { refuse } from '../../errors.js';
+import { isTollgateError, refuse } from '../../errors.js';
+import { notifyByMail } from '../../mail/enqueue-mail.js';
 import { type RefreshFamily, Sessions, type StoredSession } from '../../models/session.js';
+import { Users } from '../../models/user.js';
 import { signAccessToken } from '../../runtime/access-tokens.js';
 import { changeFeed } from '../../runtime/change-feed.js';
 import { opened } from '../../runtime/connection.js';
@@ -15,6 +17,7 @@ import {
   signingKeys,
 } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
+import { deactivateUser } from '../identity/deactivate-user.js';
 import { makeRefreshToken, type RefreshClaims, readRefreshToken, successorOf } from './refresh-token.js';
 import { end } from './revoke-sessions.js';
 import { sessionOf } from './session-of.js';
@@ -25,6 +28,8 @@ export interface Refresh extends Origin {
   /** How the token came; a session is refreshed only by the way that it was given out. */
   delivery: 'cookie' | 'body';
 }
+
+type Given = Refresh & ReadSharedOptions;
 
 const own = {
   refreshToken: Joi.string().required(),
@@ -69,7 +74,7 @@ export async function refreshSession(input: Refresh & SharedOptions): Promise<Si
 /** The refresh token that the session has now, as far as whoever presents `claims` may have it. */
 async function currentToken(
   connection: Connection,
-  given: Refresh & ReadSharedOptions,
+  given: Given,
   claims: RefreshClaims,
   successor: string,
 ): Promise<{ token: string; userId: string }> {
@@ -112,9 +117,25 @@ const hasEnded = ({ revokedAt, expiresAt, absoluteExpiresAt, now }: Standing): b
 const isForgiven = ({ rotatedAt, successorSeen, now }: Standing, grace: number): boolean =>
   !successorSeen || now.getTime() - rotatedAt.getTime() < grace * 1000;
 
-/** Two parties hold tokens of this session. Nobody can tell which is the thief, so it ends for both. */
-async function endForTheft(connection: Connection, standing: Standing, origin: Origin): Promise<void> {
-  const { ip, userAgent, requestId } = origin;
+/**
+ * Two parties hold tokens of this session. Nobody can tell which is the thief, so it ends for both, and as `onTheft` says the user's other sessions
+ * with it, or the account is deactivated; the last owner of an organization and the last administrator are not.
+ */
+async function endForTheft(connection: Connection, standing: Standing, given: Given): Promise<void> {
+  const { ip, userAgent, requestId, onTheft } = given;
   const record = { action: 'session.theft-detected', ip, userAgent, requestId };
-  await transaction(connection, (session) => end(connection, session, { _id: standing._id }, record));
+  const which = onTheft === 'endSession' ? { _id: standing._id } : { user: standing.user };
+  await transaction(connection, async (session) => {
+    const user = await Users(connection).findById(standing.user, { email: 1 }, { session }).lean();
+    const ended = await end(connection, session, which, record);
+    if (user && ended > 0) {
+      await notifyByMail(connection, session, { kind: 'session-theft', to: user.email }, given);
+    }
+  });
+  if (onTheft !== 'deactivate') return;
+  const origin = { ip, userAgent, requestId };
+  await deactivateUser({ ...origin, userId: String(standing.user), connection }).catch((error: unknown) => {
+    const stays = ['last_owner', 'last_admin', 'not_found'] as const; // not found: it is inactive already
+    if (!stays.some((code) => isTollgateError(error, code))) throw error;
+  });
 }

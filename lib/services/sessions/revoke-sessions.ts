@@ -3,6 +3,7 @@ import { type Origin, recordAudit } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
 import { changed } from '../../models/revocation.js';
 import { type SessionChoice, Sessions } from '../../models/session.js';
+import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
 import { transaction } from '../../runtime/transaction.js';
@@ -34,7 +35,7 @@ export async function revokeSessions({
   ...rest
 }: RevokeSessions): Promise<number> {
   const connection = opened(rest.connection);
-  const [user, one, kept] = [userId, sessionId, except].map((id) => objectId(id));
+  const [user, one, kept] = [readUserId(connection, userId), objectId(sessionId), objectId(except)];
   const malformed = (sessionId !== undefined && !one) || (except !== undefined && !kept);
   if (!user || malformed) throw refuse('not_found');
   const which: SessionChoice = one ? { _id: one, user } : { user, ...(kept && { _id: { $ne: kept } }) };

@@ -4,8 +4,8 @@ import { Sessions, type StoredSession } from '../../models/session.js';
 import { credentialPaths, type StoredUser, Users } from '../../models/user.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
 import { objectId } from '../../runtime/ids.js';
+import type { User } from '../../runtime/user.js';
 import { asUser } from '../identity/as-user.js';
-import type { User } from '../identity/user.js';
 import { asSession, type Session } from './as-session.js';
 
 /** A session that counts now, with its user. Frozen: several requests share it. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type Connection, Types } from 'mongoose';
+import { type ClientSession, type Connection, Types } from 'mongoose';
 import { type Origin, recordAudit } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
 import { Sessions, type StoredSession } from '../../models/session.js';
@@ -8,8 +8,8 @@ import { signAccessToken } from '../../runtime/access-tokens.js';
 import type { Key } from '../../runtime/keyring.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
+import type { User } from '../../runtime/user.js';
 import { asUser } from '../identity/as-user.js';
-import type { User } from '../identity/user.js';
 import { asSession, type Session } from './as-session.js';
 import { makeRefreshToken } from './refresh-token.js';
 
@@ -33,8 +33,16 @@ export interface SessionStart extends ReadSharedOptions, Origin {
   readonly delivery?: 'cookie' | 'body' | undefined;
 }
 
-/** Starts a session for a user whose factors have been verified, by the credentials that were read with the user. */
-export async function startSession(start: SessionStart): Promise<SignedInSession> {
+/**
+ * Starts a session for a user whose factors have been verified, by the credentials that were read with the user.
+ *
+ * @throws {TollgateError} `credentials_invalid` (401) when these have changed since, `database_unavailable` (503)
+ */
+export const startSession = (start: SessionStart): Promise<SignedInSession> =>
+  transaction(start.connection, (session) => startSessionIn(session, start));
+
+/** The same in the transaction of `session`, beside what else the sign-in uses up. */
+export async function startSessionIn(session: ClientSession, start: SessionStart): Promise<SignedInSession> {
   const {
     connection,
     user,
@@ -52,47 +60,44 @@ export async function startSession(start: SessionStart): Promise<SignedInSession
   const credentialEpoch = user.credentialEpoch ?? 0;
   const _id = new Types.ObjectId();
   const refresh = makeRefreshToken(String(_id), 0, randomBytes(32).toString('base64url'), signer);
-  const stored = await transaction(connection, async (session) => {
-    const admitted = await Users(connection).admit(user._id, credentialEpoch, session);
-    if (!admitted?.lastSignInAt) throw refuse('credentials_invalid');
-    const now = admitted.lastSignInAt;
-    const document = {
-      _id,
-      user: user._id,
-      credentialEpoch,
-      delivery,
-      macKeyId: signer.kid,
-      currentHash: refresh.hash,
-      previousHash: null,
-      successorSeen: false,
-      generation: 0,
-      rotatedAt: now,
-      factors: [...factors],
-      authenticatedAt: now,
-      createdAt: now,
-      lastUsedAt: now,
-      expiresAt: new Date(now.getTime() + Math.min(refreshTtl, sessionTtl) * 1000),
-      absoluteExpiresAt: new Date(now.getTime() + sessionTtl * 1000),
-      revokedAt: null,
-      ...(ip && { ip }),
-      ...(userAgent && { userAgent }),
-    } satisfies StoredSession & { _id: Types.ObjectId };
-    await Sessions(connection).insertMany([document], { session });
-    const target = { type: 'session', id: String(_id) };
-    const actor = String(user._id);
-    await recordAudit({
-      connection,
-      session,
-      action: 'user.signed-in',
-      actor,
-      target,
-      ip,
-      userAgent,
-      requestId,
-    });
-    return document;
+  const admitted = await Users(connection).admit(user._id, credentialEpoch, session);
+  if (!admitted?.lastSignInAt) throw refuse('credentials_invalid');
+  const now = admitted.lastSignInAt;
+  const document = {
+    _id,
+    user: user._id,
+    credentialEpoch,
+    delivery,
+    macKeyId: signer.kid,
+    currentHash: refresh.hash,
+    previousHash: null,
+    successorSeen: false,
+    generation: 0,
+    rotatedAt: now,
+    factors: [...factors],
+    authenticatedAt: now,
+    createdAt: now,
+    lastUsedAt: now,
+    expiresAt: new Date(now.getTime() + Math.min(refreshTtl, sessionTtl) * 1000),
+    absoluteExpiresAt: new Date(now.getTime() + sessionTtl * 1000),
+    revokedAt: null,
+    ...(ip && { ip }),
+    ...(userAgent && { userAgent }),
+  } satisfies StoredSession & { _id: Types.ObjectId };
+  await Sessions(connection).insertMany([document], { session });
+  const target = { type: 'session', id: String(_id) };
+  const actor = String(user._id);
+  await recordAudit({
+    connection,
+    session,
+    action: 'user.signed-in',
+    actor,
+    target,
+    ip,
+    userAgent,
+    requestId,
   });
   const accessToken = signAccessToken(start, { sub: String(user._id), sid: String(_id) });
-  const shown = { user: asUser(user, Users(connection)), session: asSession(stored) };
+  const shown = { user: asUser(user, Users(connection)), session: asSession(document) };
   return Object.freeze({ ...shown, accessToken, expiresIn: accessTtl, refreshToken: refresh.token });
 }

@@ -1,11 +1,11 @@
 import Joi from 'joi';
-import { Types } from 'mongoose';
 import { recordAudit } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
 import { Memberships } from '../../models/membership.js';
 import { Organizations } from '../../models/organization.js';
 import { changed } from '../../models/revocation.js';
 import { Users } from '../../models/user.js';
+import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { isDuplicate } from '../../runtime/database.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
@@ -28,7 +28,7 @@ const own = {
     .messages({
       'string.pattern.base': 'must be lower-case letters and digits, with single hyphens between them',
     }),
-  owner: Joi.string().hex().length(24).required().messages({ '*': "must be a user's id" }),
+  owner: Joi.string().required(),
 };
 
 /**
@@ -43,9 +43,9 @@ export async function createOrganization(
 ): Promise<{ id: string; name: string; slug: string }> {
   const { name, slug, owner, ...given } = readOptions<NewOrganization>('createOrganization', input, own);
   const connection = opened(given.connection);
-  const user = new Types.ObjectId(owner);
+  const user = readUserId(connection, owner);
   const id = await transaction(connection, async (session) => {
-    const exists = await Users(connection).exists({ _id: user }).session(session);
+    const exists = user && (await Users(connection).exists({ _id: user }).session(session));
     if (!exists) throw refuse('not_found', { detail: 'There is no user with the id of the owner' });
     const created = await Organizations(connection).insertOne(
       { name, slug, owners: 1, members: 1 },

@@ -4,6 +4,7 @@ import { Memberships } from '../../models/membership.js';
 import { Organizations } from '../../models/organization.js';
 import { Roles } from '../../models/role.js';
 import { Users } from '../../models/user.js';
+import type { RoleNames } from '../../runtime/options.js';
 
 /**
  * Takes an owner who is about to be deactivated or erased out of the count of each organization's owners, in the transaction of `session`. The counter
@@ -38,10 +39,11 @@ export async function keepAnAdmin(
   connection: Connection,
   session: ClientSession,
   { _id, roles }: { readonly _id: Types.ObjectId; readonly roles: readonly string[] },
+  { admin }: RoleNames,
 ): Promise<void> {
-  if (!roles.includes('admin')) return;
-  const role = { organization: null, name: 'admin' };
+  if (!roles.includes(admin)) return;
+  const role = { organization: null, name: admin };
   await Roles(connection).updateOne(role, { $inc: { departures: 1 } }, { session, upsert: true });
-  const other = { roles: 'admin', status: { $ne: 'inactive' as const }, _id: { $ne: _id } };
+  const other = { roles: admin, status: { $ne: 'inactive' as const }, _id: { $ne: _id } };
   if (!(await Users(connection).exists(other).session(session))) throw refuse('last_admin');
 }

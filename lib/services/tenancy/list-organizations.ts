@@ -2,6 +2,7 @@ import type { Connection } from 'mongoose';
 import { Memberships } from '../../models/membership.js';
 import { Organizations } from '../../models/organization.js';
 import { Subscriptions } from '../../models/subscription.js';
+import { readUserId } from '../../models/user-id.js';
 import { database } from '../../runtime/database.js';
 import { objectId } from '../../runtime/ids.js';
 import { type Page, type PageQuery, pageOf } from '../../runtime/page.js';
@@ -11,17 +12,21 @@ import type { Organization } from './as-organization.js';
 
 export interface ListOrganizations extends PageQuery {
   readonly userId: string;
+  /** The only one to give, if the user is a member: that of an API key. */
+  readonly only?: string | null | undefined;
   readonly connection: Connection;
 }
 
 /** The organizations of a user, in the order of their ids. */
 export async function listOrganizations({
   userId,
+  only,
   connection,
   limit,
   after,
 }: ListOrganizations): Promise<Page<Organization>> {
-  const mine = { user: objectId(userId), ...(after && { organization: { $gt: after } }) };
+  const organization = { ...(only && { $eq: objectId(only) }), ...(after && { $gt: after }) };
+  const mine = { user: readUserId(connection, userId), ...((only || after) && { organization }) };
   const rows = await database(() =>
     Memberships(connection)
       .find(mine, { organization: 1, role: 1 })

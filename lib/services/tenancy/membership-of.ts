@@ -2,6 +2,7 @@ import type { Connection, Types } from 'mongoose';
 import { refuse } from '../../errors.js';
 import { Memberships, type StoredMembership } from '../../models/membership.js';
 import { Organizations, type StoredOrganization } from '../../models/organization.js';
+import { readUserId } from '../../models/user-id.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
 import { objectId } from '../../runtime/ids.js';
 import type { Membership } from './as-organization.js';
@@ -32,7 +33,7 @@ export function membershipOf(
 ): Belonging | Promise<Belonging> {
   const subjects = [`user:${userId}`, `organization:${organizationId}`];
   const load = async () => {
-    const [user, organization] = [objectId(userId), objectId(organizationId)];
+    const [user, organization] = [readUserId(connection, userId), objectId(organizationId)];
     if (!user || !organization) throw refuse('not_found');
     const [found] = await Memberships(connection).aggregate<Joined>([
       { $match: { user, organization } },
@@ -49,7 +50,7 @@ export function membershipOf(
     if (!found) throw refuse('not_found');
     return asBelonging(found);
   };
-  return memberships(connection).get(`${userId} ${organizationId}`, subjects, load, strict);
+  return memberships(connection).get(JSON.stringify([userId, organizationId]), subjects, load, strict);
 }
 
 /** The ids of a user's organizations, two at most: enough to tell whether there is just one. */
@@ -58,7 +59,7 @@ export async function organizationsOf(
   { userId, strict }: { userId: string; strict: boolean },
 ): Promise<readonly string[]> {
   const load = async () => {
-    const user = objectId(userId);
+    const user = readUserId(connection, userId);
     const found = user
       ? await Memberships(connection).find({ user }, { organization: 1, _id: 0 }).limit(2).lean()
       : [];
