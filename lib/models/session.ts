@@ -23,7 +23,10 @@ export interface RefreshTimes {
 export type SessionChoice =
   | { readonly _id: Types.ObjectId; readonly user?: Types.ObjectId }
   | { readonly user: Types.ObjectId; readonly credentialEpoch: { $lte: number } }
-  | { readonly user: Types.ObjectId; readonly _id?: { $ne: Types.ObjectId } };
+  | {
+      readonly user: Types.ObjectId;
+      readonly _id?: { readonly $ne: Types.ObjectId } | { readonly $in: readonly Types.ObjectId[] };
+    };
 
 export interface OwnSession {
   readonly _id: Types.ObjectId;

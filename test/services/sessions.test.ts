@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import mongoose from 'mongoose';
 import { AuditEntries, revokeSessions, Sessions } from '../../lib/index.js';
 import { type Client, inspector, times, world } from '../support/world.js';
 
@@ -111,5 +112,17 @@ describe("a user's sessions", () => {
     await ada[2].post('/auth/sign-out', { everywhere: true }).expect(204);
     for (const client of ada) await client.get('/api/me').expect(401);
     await bob.get('/api/me').expect(200);
+  });
+
+  it('are a hundred at most: a further sign-in ends the oldest', async () => {
+    const { as } = await world();
+    const first = await as('ada@example.com');
+    const stored = inspector().collection('tollgate_sessions');
+    const session = await stored.findOne();
+    await stored.insertMany(times(105, () => ({ ...session, _id: new mongoose.Types.ObjectId() })));
+    const last = await as('ada@example.com');
+    expect(await stored.countDocuments({ revokedAt: null })).to.equal(100);
+    await last.get('/auth/profile').expect(200);
+    await first.get('/auth/profile').expect(401);
   });
 });

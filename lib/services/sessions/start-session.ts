@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type ClientSession, type Connection, Types } from 'mongoose';
 import { type Origin, recordAudit } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
-import { Sessions, type StoredSession } from '../../models/session.js';
+import { liveSession, Sessions, type StoredSession } from '../../models/session.js';
 import { type StoredUser, Users } from '../../models/user.js';
 import { signAccessToken } from '../../runtime/access-tokens.js';
 import type { Key } from '../../runtime/keyring.js';
@@ -12,6 +12,7 @@ import type { User } from '../../runtime/user.js';
 import { asUser } from '../identity/as-user.js';
 import { asSession, type Session } from './as-session.js';
 import { makeRefreshToken } from './refresh-token.js';
+import { end } from './revoke-sessions.js';
 
 /** What every sign-in and refresh gives. */
 export interface SignedInSession {
@@ -85,6 +86,7 @@ export async function startSessionIn(session: ClientSession, start: SessionStart
     ...(userAgent && { userAgent }),
   } satisfies StoredSession & { _id: Types.ObjectId };
   await Sessions(connection).insertMany([document], { session });
+  await endOldest(connection, session, user._id, { ip, userAgent, requestId });
   const target = { type: 'session', id: String(_id) };
   const actor = String(user._id);
   await recordAudit({
@@ -100,4 +102,23 @@ export async function startSessionIn(session: ClientSession, start: SessionStart
   const accessToken = signAccessToken(start, { sub: String(user._id), sid: String(_id) });
   const shown = { user: asUser(user, Users(connection)), session: asSession(document) };
   return Object.freeze({ ...shown, accessToken, expiresIn: accessTtl, refreshToken: refresh.token });
+}
+
+/** Live sessions of a user: so few that they can all be ended in one transaction, whoever has made them. */
+const most = 100;
+
+async function endOldest(
+  connection: Connection,
+  session: ClientSession,
+  user: Types.ObjectId,
+  origin: Origin,
+): Promise<void> {
+  const live = { user, ...liveSession };
+  const surplus = await Sessions(connection)
+    .find(live, { _id: 1 }, { session })
+    .sort({ _id: -1 })
+    .skip(most)
+    .lean();
+  const which = { user, _id: { $in: surplus.map(({ _id }) => _id) } };
+  if (surplus.length > 0) await end(connection, session, which, { ...origin, action: 'session.revoked' });
 }
