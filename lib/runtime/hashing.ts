@@ -12,7 +12,7 @@ const threads = availableParallelism();
 const places = threads * 32;
 
 /** One queue and one pool for the process, for its threads share the machine's cores whoever asks. */
-const queue = new HashingQueue({ threads, places, placesPerNetwork: places / 4 });
+const queue = new HashingQueue({ threads, places, placesPerNetwork: places / 2 });
 let pool: Piscina | undefined;
 
 /** The pool starts with the first job, and lets its threads go when there is nothing to do. */
