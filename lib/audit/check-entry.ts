@@ -27,7 +27,7 @@ export function contentFault(
   keyring: readonly Key[],
   erased: ReadonlySet<unknown>,
 ): AuditFault | undefined {
-  if (entry.redacted && !isBare(entry, erased.has(entry.actor))) return 'edited';
+  if (entry.redacted && !isBare(entry, !entry.actor || erased.has(entry.actor))) return 'edited';
   if (entry.redacted && !erased.has(entry.actor) && !erased.has(entry.target?.id)) return 'redacted';
   if (!entry.redacted && digestOf(String(entry.salt), entry) !== entry.personal) return 'edited';
   return macFault(entry, keyring);

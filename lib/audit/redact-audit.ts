@@ -19,8 +19,11 @@ export async function redactErased(connection: Connection): Promise<number> {
       .lean(),
   );
   for (const { _id } of erased) {
-    await redact(connection, { actor: _id }, { ip: 1, userAgent: 1, salt: 1 });
-    await redact(connection, { 'target.id': _id, 'target.type': 'user' }, { salt: 1 });
+    const all = { ip: 1, userAgent: 1, salt: 1 } as const;
+    const about = { 'target.id': _id, 'target.type': 'user' };
+    await redact(connection, { actor: _id }, all);
+    await redact(connection, { ...about, actor: null }, all); // nobody signed in: it may have been that user
+    await redact(connection, about, { salt: 1 });
     await database(() => Erasures(connection).deleteOne({ _id }));
   }
   return erased.length;
@@ -29,7 +32,7 @@ export async function redactErased(connection: Connection): Promise<number> {
 /** Of what others did to the user their own address stays: an administrator must not cover tracks by an erasure. */
 async function redact(
   connection: Connection,
-  about: Record<string, string>,
+  about: Record<string, string | null>,
   $unset: Record<string, 1>,
 ): Promise<void> {
   const entries = AuditEntries(connection);
