@@ -50,12 +50,20 @@ export function signAccessToken(options: AccessTokenOptions, claims: { sub: stri
  * Verifies access tokens (RFC 8725): one algorithm, our issuer and audience, an expiry, and a `kid` that names one of our
  * keys. Up to 10,000 verified tokens are remembered until they expire.
  */
-export function accessTokenVerifier({
-  keyring,
-  algorithm,
-  issuer,
-  audience,
-}: AccessTokenOptions): AccessTokenVerifier {
+export function accessTokenVerifier(options: AccessTokenOptions): AccessTokenVerifier {
+  const { keyring, algorithm, issuer, audience } = options;
+  const name = JSON.stringify([algorithm, issuer, audience]);
+  const made = verifiers.get(keyring) ?? new Map<string, AccessTokenVerifier>();
+  verifiers.set(keyring, made);
+  const verifier = made.get(name) ?? makeVerifier(options);
+  made.set(name, verifier);
+  return verifier;
+}
+
+/** One for all guards that were given the same options: what one has verified the others know. */
+const verifiers = new WeakMap<readonly Key[], Map<string, AccessTokenVerifier>>();
+
+function makeVerifier({ keyring, algorithm, issuer, audience }: AccessTokenOptions): AccessTokenVerifier {
   const byKid = new Map(keyring.map((key) => [key.kid, key.verifies]));
   const verified = new LRUCache<string, AccessClaims>({ max: 10_000 });
 

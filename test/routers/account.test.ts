@@ -348,7 +348,10 @@ describe('what is switched off', () => {
       'POST /auth/otp/send',
       'PATCH /auth/profile',
     ]);
-    const gone = (features: object) => all.filter((route) => !routes(features).includes(route));
+    const gone = (features: object) => {
+      const left = routes(features);
+      return all.filter((route) => !left.includes(route));
+    };
     expect(gone({ otp: false })).to.deep.equal(['POST /auth/otp/send', 'POST /auth/otp/verify']);
     expect(gone({ password: false }).sort()).to.deep.equal(
       ['POST /auth/password/change', 'POST /auth/password/forgot', 'POST /auth/password/reset', 'POST /auth/password/verify-token', 'POST /auth/sign-in', 'POST /auth/signup', 'POST /auth/signup/send-link', 'POST /auth/signup/verify'],
