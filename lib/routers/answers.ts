@@ -1,6 +1,16 @@
 import type { ParameterizedContext } from 'koa';
+import { originOf } from '../middleware/origin-of.js';
+import { connectionOf } from '../runtime/connection.js';
+import type { ReadSharedOptions } from '../runtime/options.js';
 
-export { originOf } from '../middleware/origin-of.js';
+export { originOf };
+
+/** What every service is told by a route: the shared options, where the request came from, and the connection that it works on. */
+export const asked = (ctx: ParameterizedContext, shared: ReadSharedOptions) => ({
+  ...shared,
+  ...originOf(ctx, shared),
+  connection: connectionOf(ctx, shared.connection),
+});
 
 /** Success with nothing to say. */
 export function done(ctx: ParameterizedContext): void {

@@ -1,6 +1,5 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
-import type { ParameterizedContext } from 'koa';
 import { sendsMail } from '../../mail/enqueue-mail.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
@@ -8,13 +7,13 @@ import { endpoint } from '../../middleware/endpoint.js';
 import { query } from '../../middleware/query.js';
 import { refuseOldSignIn, requireRecentSignIn } from '../../middleware/require-recent-sign-in.js';
 import { connectionOf } from '../../runtime/connection.js';
-import { clearCookie } from '../../runtime/cookies.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { deactivateUser } from '../../services/identity/deactivate-user.js';
 import { eraseSubject } from '../../services/identity/erase-subject.js';
 import { exportSubject } from '../../services/identity/export-subject.js';
 import { reauthenticate } from '../../services/identity/reauthenticate.js';
 import { accepted, done, originOf } from '../answers.js';
+import { clearSessionCookies } from './answer-signed-in.js';
 import type { AuthFeature } from './features.js';
 
 /** The end of one's account, and what is held of it. */
@@ -38,7 +37,7 @@ export function accountRoutes(
         if (password !== undefined) await reauthenticate({ ...shared, ...origin, ...ids, password });
         else refuseOldSignIn(ctx);
         await deactivateUser({ ...shared, ...origin, userId: user.id, connection });
-        forgetTokens(ctx);
+        clearSessionCookies(ctx, shared);
         done(ctx);
       }),
     );
@@ -67,13 +66,9 @@ export function accountRoutes(
           notify: mail,
           connection: connectionOf(ctx),
         });
-        forgetTokens(ctx);
+        clearSessionCookies(ctx, shared);
         accepted(ctx, { status: 'erased' });
       }),
     );
-  }
-
-  function forgetTokens(ctx: ParameterizedContext): void {
-    for (const cookie of ['access_token', 'refresh_token'] as const) clearCookie(ctx, cookie, shared.cookies);
   }
 }

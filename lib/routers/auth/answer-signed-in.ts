@@ -1,6 +1,6 @@
 import Joi from 'joi';
 import type { ParameterizedContext } from 'koa';
-import { readCookie, setCookie } from '../../runtime/cookies.js';
+import { clearCookie, readCookie, setCookie } from '../../runtime/cookies.js';
 import { deviceOf, withDevice } from '../../runtime/known-devices.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import type { SignedInSession } from '../../services/sessions/start-session.js';
@@ -47,6 +47,11 @@ export function setSessionCookies(
 ): void {
   setCookie(ctx, 'access_token', accessToken, expiresIn, cookies);
   setCookie(ctx, 'refresh_token', refreshToken, refreshTtl, cookies);
+}
+
+/** Makes a browser forget its tokens. */
+export function clearSessionCookies(ctx: ParameterizedContext, { cookies }: ReadSharedOptions): void {
+  for (const cookie of ['access_token', 'refresh_token'] as const) clearCookie(ctx, cookie, cookies);
 }
 
 /** Lets a browser prove later that this person has signed in with it, so that strangers cannot use up its guesses. */

@@ -3,7 +3,6 @@ import Joi from 'joi';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
-import { connectionOf } from '../../runtime/connection.js';
 import { readCookie } from '../../runtime/cookies.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { emailSchema } from '../../services/identity/canonical-email.js';
@@ -12,7 +11,7 @@ import { forgotPassword } from '../../services/identity/forgot-password.js';
 import { newPassword } from '../../services/identity/new-password.js';
 import { checkResetToken, resetPassword } from '../../services/identity/reset-password.js';
 import { signIn } from '../../services/identity/sign-in.js';
-import { accepted, done, originOf } from '../answers.js';
+import { accepted, asked, done } from '../answers.js';
 import { answerSignedIn, delivery } from './answer-signed-in.js';
 
 const token = Joi.string().max(200);
@@ -25,10 +24,9 @@ export function passwordRoutes(router: Router, shared: ReadSharedOptions): void 
     body({ email: emailSchema, password: known }, delivery),
     async function signInByPassword(ctx) {
       const { email, password, tokenDelivery } = ctx.request.body;
-      const connection = connectionOf(ctx, shared.connection);
       const device = readCookie(ctx, 'device', shared.cookies);
       const credentials = { email, password, device, delivery: tokenDelivery };
-      const signedIn = await signIn({ ...shared, ...originOf(ctx, shared), ...credentials, connection });
+      const signedIn = await signIn({ ...asked(ctx, shared), ...credentials });
       answerSignedIn(ctx, signedIn, tokenDelivery, shared);
     },
   );
@@ -40,8 +38,8 @@ export function passwordRoutes(router: Router, shared: ReadSharedOptions): void 
       authenticate({ ...shared, accept: ['session'] }),
       async function change(ctx) {
         const { user, session } = ctx.state;
-        const ids = { userId: user.id, sessionId: session.id, connection: connectionOf(ctx) };
-        await changePassword({ ...shared, ...originOf(ctx, shared), ...ctx.request.body, ...ids });
+        const ids = { userId: user.id, sessionId: session.id };
+        await changePassword({ ...asked(ctx, shared), ...ctx.request.body, ...ids });
         done(ctx);
       },
     ),
@@ -51,21 +49,18 @@ export function passwordRoutes(router: Router, shared: ReadSharedOptions): void 
 /** Reset of a forgotten password by a link. */
 export function passwordResetRoutes(router: Router, shared: ReadSharedOptions): void {
   router.post('/password/forgot', body({ email: emailSchema }), async function forgot(ctx) {
-    const connection = connectionOf(ctx, shared.connection);
     const device = readCookie(ctx, 'device', shared.cookies);
-    await forgotPassword({ ...shared, ...originOf(ctx, shared), ...ctx.request.body, device, connection });
+    await forgotPassword({ ...asked(ctx, shared), ...ctx.request.body, device });
     accepted(ctx, { status: 'sent' });
   });
 
   router.post('/password/verify-token', body({ token }), async function verifyToken(ctx) {
-    const connection = connectionOf(ctx, shared.connection);
-    await checkResetToken({ ...shared, ...originOf(ctx, shared), connection, ...ctx.request.body });
+    await checkResetToken({ ...asked(ctx, shared), ...ctx.request.body });
     done(ctx);
   });
 
   router.post('/password/reset', body({ token, password: newPassword }), async function reset(ctx) {
-    const connection = connectionOf(ctx, shared.connection);
-    await resetPassword({ ...shared, ...originOf(ctx, shared), connection, ...ctx.request.body });
+    await resetPassword({ ...asked(ctx, shared), ...ctx.request.body });
     done(ctx);
   });
 }

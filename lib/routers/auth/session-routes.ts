@@ -8,7 +8,7 @@ import { endpoint } from '../../middleware/endpoint.js';
 import { query } from '../../middleware/query.js';
 import { accessTokenVerifier } from '../../runtime/access-tokens.js';
 import { connectionOf } from '../../runtime/connection.js';
-import { clearCookie, readCookie } from '../../runtime/cookies.js';
+import { readCookie } from '../../runtime/cookies.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { pageQuery } from '../../runtime/page.js';
 import type { Session } from '../../services/sessions/as-session.js';
@@ -18,7 +18,7 @@ import { readRefreshToken } from '../../services/sessions/refresh-token.js';
 import { revokeSessions } from '../../services/sessions/revoke-sessions.js';
 import { signOut } from '../../services/sessions/sign-out.js';
 import { done, originOf } from '../answers.js';
-import { answerTokens, delivery } from './answer-signed-in.js';
+import { answerTokens, clearSessionCookies, delivery } from './answer-signed-in.js';
 
 /** Refresh, sign-out and check. */
 export function sessionRoutes(router: Router, shared: ReadSharedOptions): void {
@@ -62,7 +62,7 @@ export function sessionRoutes(router: Router, shared: ReadSharedOptions): void {
 
   /** Comes first: whatever else is wrong with the request, the browser forgets its tokens. */
   async function clearCookies(ctx: ParameterizedContext, next: Next) {
-    for (const cookie of ['access_token', 'refresh_token'] as const) clearCookie(ctx, cookie, shared.cookies);
+    clearSessionCookies(ctx, shared);
     await next();
   }
 

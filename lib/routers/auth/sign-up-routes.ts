@@ -2,7 +2,6 @@ import type Router from '@koa/router';
 import Joi from 'joi';
 import { body } from '../../middleware/body.js';
 import type { Fields } from '../../middleware/validation.js';
-import { connectionOf } from '../../runtime/connection.js';
 import { clearCookie, readCookie, setCookie } from '../../runtime/cookies.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { emailSchema } from '../../services/identity/canonical-email.js';
@@ -11,7 +10,7 @@ import { newPassword } from '../../services/identity/new-password.js';
 import { sendVerification } from '../../services/identity/send-verification.js';
 import { signUp } from '../../services/identity/sign-up.js';
 import { verifyEmail } from '../../services/identity/verify-email.js';
-import { accepted, originOf } from '../answers.js';
+import { accepted, asked } from '../answers.js';
 import { answerSignedIn, delivery } from './answer-signed-in.js';
 
 const day = 86_400;
@@ -23,9 +22,8 @@ export function signUpRoutes(router: Router, shared: ReadSharedOptions, ownField
     body({ email: emailSchema, password: newPassword }, { name: personName, ...delivery, ...ownFields }),
     async function begin(ctx) {
       const { email, password, name, tokenDelivery, ...fields } = ctx.request.body;
-      const connection = connectionOf(ctx, shared.connection);
       const person = { email, password, name, fields, delivery: tokenDelivery };
-      const begun = await signUp({ ...shared, ...originOf(ctx, shared), ...person, connection });
+      const begun = await signUp({ ...asked(ctx, shared), ...person });
       if ('user' in begun) {
         answerSignedIn(ctx, begun, tokenDelivery, shared);
         ctx.status = 201;
@@ -39,11 +37,10 @@ export function signUpRoutes(router: Router, shared: ReadSharedOptions, ownField
   if (!shared.emailVerification) return;
 
   router.post('/signup/send-link', body({ email: emailSchema }), async function sendLink(ctx) {
-    const connection = connectionOf(ctx, shared.connection);
     const binding = readCookie(ctx, 'sign_up', shared.cookies);
     const device = readCookie(ctx, 'device', shared.cookies);
-    const asked = { ...ctx.request.body, binding, device };
-    await sendVerification({ ...shared, ...originOf(ctx, shared), ...asked, connection });
+    const whose = { ...ctx.request.body, binding, device };
+    await sendVerification({ ...asked(ctx, shared), ...whose });
     accepted(ctx, { status: 'verification_sent' });
   });
 
@@ -52,10 +49,9 @@ export function signUpRoutes(router: Router, shared: ReadSharedOptions, ownField
     body({ token: Joi.string().max(200) }, { password: Joi.string().max(256), ...delivery }),
     async function verify(ctx) {
       const { token, password, tokenDelivery } = ctx.request.body;
-      const connection = connectionOf(ctx, shared.connection);
       const binding = readCookie(ctx, 'sign_up', shared.cookies);
       const proof = { token, password, binding, delivery: tokenDelivery };
-      const signedIn = await verifyEmail({ ...shared, ...originOf(ctx, shared), ...proof, connection });
+      const signedIn = await verifyEmail({ ...asked(ctx, shared), ...proof });
       if (binding) clearCookie(ctx, 'sign_up', shared.cookies);
       answerSignedIn(ctx, signedIn, tokenDelivery, shared);
     },
