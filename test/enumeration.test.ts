@@ -3,6 +3,7 @@ import type { Connection } from 'mongoose';
 import { demoApp } from '../examples/demo/app.js';
 import { createUser, OneTimeTokens } from '../lib/index.js';
 import { mailbox, publicUrl } from './support/mailbox.js';
+import { expectAlike } from './support/timing.js';
 import { type Client, clientsOf, connect, inspector, serve, times, world } from './support/world.js';
 
 const known = 'ada@example.com';
@@ -42,13 +43,6 @@ function record(connection: Connection): { take(): string[] } {
 
 const post = (client: Client, path: string, more: object, email: string) =>
   client.post(path, { email, ...more });
-
-/** The quartiles of some samples. */
-function quartiles(samples: readonly number[]) {
-  const sorted = samples.toSorted((one, other) => one - other);
-  const at = (part: number) => sorted[Math.round((sorted.length - 1) * part)] as number;
-  return { low: at(0.25), median: at(0.5), high: at(0.75) };
-}
 
 describe('whether an address has an account', () => {
   for (const [path, more] of routes) {
@@ -113,15 +107,7 @@ describe('whether an address has an account', () => {
         const order = round % 2 ? (['known', 'unknown'] as const) : (['unknown', 'known'] as const);
         for (const who of order) samples[who].push(await took(who === 'known' ? known : unknown));
       }
-      const [one, other] = [quartiles(samples.known), quartiles(samples.unknown)];
-      const spread = Math.max(one.high - one.low, other.high - other.low);
-      const report = `${path} ${JSON.stringify({ one, other })}`;
-      // The medians of 30 interleaved samples differ by chance (the standard error is 0.93 of the spread / √30 each,
-      // 0.24 of it for a difference): one whole spread is four of those, and 2 ms is what a timer and a busy scheduler are good for.
-      expect(Math.abs(one.median - other.median), report).to.be.below(Math.max(2, spread));
-      // And a hash that is left out, 40 ms and more at this cost, would tear them apart.
-      expect(one.low, report).to.be.below(other.high);
-      expect(other.low, report).to.be.below(one.high);
+      expectAlike(path, samples.known, samples.unknown);
     }).timeout(240_000);
   }
 });

@@ -1,7 +1,7 @@
 import Joi from 'joi';
 import type { Middleware } from 'koa';
 import { refuse } from '../errors.js';
-import { connectionOf } from '../runtime/connection.js';
+import { connectionOf, strictOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions, verifyingKeys } from '../runtime/options.js';
 import type { User } from '../runtime/user.js';
 import { apiKeyReader } from './credentials/api-key-reader.js';
@@ -95,6 +95,7 @@ export function authenticate(options: AuthenticateOptions): Middleware {
 
   return async function authenticate(ctx, next) {
     const connection = connectionOf(ctx, read.connection);
+    strictOf(ctx, read.strict);
     const found = await credentialOf(ctx, connection, readers, read);
     Object.assign(ctx.state, found ?? nobody);
     await next();

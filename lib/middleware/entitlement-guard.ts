@@ -1,4 +1,4 @@
-import { connectionOf } from '../runtime/connection.js';
+import { connectionOf, strictOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { entitlementMissing, entitlementsOf } from '../services/plans/entitlements-of.js';
 import type { SignedIn } from './authenticate.js';
@@ -24,16 +24,13 @@ export type Lack = (granted: readonly string[]) => string | readonly string[] | 
 /** What the three entitlement guards do; they differ in what they make of the codes. */
 export async function entitle(
   ctx: Parameters<Guard<SignedIn, Entitled>>[0],
-  {
-    connection: given,
-    subject: choice,
-    strict,
-  }: Pick<EntitlementOptions, 'connection' | 'subject' | 'strict'>,
+  options: Pick<EntitlementOptions, 'connection' | 'subject'> & { readonly strict: boolean },
   lack: Lack,
 ): Promise<void> {
-  const subject = await subjectOf(ctx, choice);
+  const subject = await subjectOf(ctx, options.subject);
   requireReach(ctx, subject);
-  const connection = connectionOf(ctx, given);
+  const connection = connectionOf(ctx, options.connection);
+  const strict = strictOf(ctx, options.strict);
   const { entitlements, tier, limits } = await entitlementsOf({ subject, connection, strict });
   const missing = lack(entitlements ?? []);
   if (missing !== null) throw await entitlementMissing(connection, { tier, missing });

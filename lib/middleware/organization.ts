@@ -2,7 +2,7 @@ import Joi from 'joi';
 import type { Middleware } from 'koa';
 import type { Connection } from 'mongoose';
 import { refuse } from '../errors.js';
-import { connectionOf } from '../runtime/connection.js';
+import { connectionOf, strictOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { entitlementsOf } from '../services/plans/entitlements-of.js';
 import type { Membership, Organization } from '../services/tenancy/as-organization.js';
@@ -49,17 +49,16 @@ export function organization(options: OrganizationOptions = {}): Middleware {
   return async function organization(ctx, next) {
     const { id: userId } = signedIn(ctx);
     const connection = connectionOf(ctx, read.connection);
+    const strict = strictOf(ctx, read.strict);
     const named = namedIn(ctx, 'organizationId', 'X-Organization-Id');
     const bound = ctx.state.apiKey?.organizationId; // such a key acts nowhere else
     if (bound && named && named !== bound) throw refuse('not_found');
-    const organizationId = bound ?? named ?? (await onlyOne(connection, userId, read.strict));
+    const organizationId = bound ?? named ?? (await onlyOne(connection, userId, strict));
     if (organizationId === undefined && !read.optional) {
       throw refuse('organization_required', { detail: 'Name one in the header X-Organization-Id' });
     }
     const found =
-      organizationId === undefined
-        ? nowhere
-        : await stateOf(connection, { userId, organizationId, strict: read.strict });
+      organizationId === undefined ? nowhere : await stateOf(connection, { userId, organizationId, strict });
     Object.assign(ctx.state, found);
     await next();
   };

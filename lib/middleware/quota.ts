@@ -1,7 +1,7 @@
 import Joi from 'joi';
 import type { Next, ParameterizedContext } from 'koa';
 import { isTollgateError } from '../errors.js';
-import { connectionOf } from '../runtime/connection.js';
+import { connectionOf, strictOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { consumeQuota, isAmount, refundQuota } from '../services/plans/consume-quota.js';
 import { codePattern } from '../services/plans/features.js';
@@ -71,7 +71,8 @@ export function quota<Feature extends string>(
     requireReach(ctx, subject);
     const connection = connectionOf(ctx, read.connection);
     const amount = await amountOf(ctx, read.amount);
-    const state = await consumeQuota({ subject, feature, amount, connection, strict: read.strict });
+    const strict = strictOf(ctx, read.strict);
+    const state = await consumeQuota({ subject, feature, amount, connection, strict });
     for (const [name, value] of Object.entries(rateLimitHeaders(state))) ctx.append(name, value);
     Object.assign(ctx.state, { quota: { ...(ctx.state.quota as object | undefined), [feature]: state } });
     await settled(ctx, next, read.refund, () => refundQuota({ subject, state, connection }));

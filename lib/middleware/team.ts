@@ -1,5 +1,5 @@
 import { isTollgateError, refuse } from '../errors.js';
-import { connectionOf } from '../runtime/connection.js';
+import { connectionOf, strictOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import type { Team } from '../services/tenancy/as-organization.js';
 import { teamOf } from '../services/tenancy/team-of.js';
@@ -35,8 +35,8 @@ export function team(options: SharedOptions = {}): Guard<MaybeInOrganization, In
     const own = membership?.teamIds ?? [];
     const get = (teamId: string) => {
       if (!organization || !own.includes(teamId)) throw refuse('not_found');
-      const organizationId = organization.id;
-      return teamOf(connectionOf(ctx, read.connection), { organizationId, teamId, strict: read.strict });
+      const which = { organizationId: organization.id, teamId, strict: strictOf(ctx, read.strict) };
+      return teamOf(connectionOf(ctx, read.connection), which);
     };
     const named = namedIn(ctx, 'teamId', 'X-Team-Id');
     state.team = named ? await get(named) : await currentTeam(membership?.currentTeamId, get);

@@ -24,6 +24,18 @@ export function connectionOf(ctx: ParameterizedContext, given?: Connection): Con
   return scope[chosen];
 }
 
+const strictly = Symbol('koa-tollgate.strict');
+
+/**
+ * Whether this request is decided by what the database says now: from the first middleware that was made with `strict: true`
+ * on, for all that follow.
+ */
+export function strictOf(ctx: ParameterizedContext, given: boolean): boolean {
+  const scope = ctx as { [strictly]?: true };
+  if (given) scope[strictly] = true;
+  return scope[strictly] === true;
+}
+
 /** The connection itself, unless nobody ever opened it: then a request would wait for ever, so this says so. */
 export function opened(connection: Connection = mongoose.connection): Connection {
   if (!(connection instanceof mongoose.Connection)) {

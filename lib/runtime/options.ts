@@ -98,7 +98,7 @@ export interface SharedOptions {
   redisUrl?: string | undefined;
   /** What the names of keys and channels in Redis begin with. Default `tollgate:`. */
   redisPrefix?: string | undefined;
-  /** True reads the session on every request instead of trusting the change feed. Default false. */
+  /** True reads what a guard decides by on every request, and what those after it do, instead of trusting the change feed. Default false. */
   strict?: boolean | undefined;
   /** What the application calls the role of every new user, and the one of which somebody must be left. Default `user` and `admin`. */
   roleNames?: { user?: string | undefined; admin?: string | undefined } | undefined;

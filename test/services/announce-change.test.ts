@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { demoApp } from '../../examples/demo/app.js';
 import { announceChange, Memberships, Teams, Users } from '../../lib/index.js';
+import { changeFeed } from '../../lib/runtime/change-feed.js';
 import { clientsOf, connect, serve, until, world } from '../support/world.js';
 
 describe('what an application writes to the collections itself', () => {
@@ -33,9 +34,10 @@ describe('what an application writes to the collections itself', () => {
     await until(async () => (await there.get('/api/me')).status === 403);
   });
 
-  it('counts at once for strict guards, announced or not', async () => {
-    const { connection, as, globex } = await world({ strict: true });
+  it('counts at once for a strict guard and for those that follow it, announced or not', async () => {
+    const { connection, as, globex } = await world({ strict: true }); // which the demo gives to authenticate() alone
     const ada = await as('ada@example.com', { 'X-Organization-Id': globex });
+    await until(() => changeFeed(connection).isLive());
     await ada.get('/api/me').expect(200);
     await Memberships(connection).deleteOne({ organization: globex, role: 'member' });
     await ada.get('/api/me').expect(404);

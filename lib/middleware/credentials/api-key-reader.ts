@@ -1,6 +1,7 @@
 import type { ParameterizedContext } from 'koa';
 import type { Connection } from 'mongoose';
 import { clientAddress } from '../../runtime/client-address.js';
+import { strictOf } from '../../runtime/connection.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { type ApiKeyOf, apiKeyOf, recordUse } from '../../services/api-keys/api-key-of.js';
 import type { CredentialReader, Found } from './credential-of.js';
@@ -19,9 +20,8 @@ export function apiKeyReader({ strict, trustedProxies }: ReadSharedOptions): Cre
     if (!key) return undefined;
     const before = claimed.get(req);
     if (before?.key === key) return Promise.resolve(before.found);
-    return found(connection, { key, ip: () => clientAddress(ctx, trustedProxies), strict }, (claim) =>
-      claimed.set(req, { key, found: claim }),
-    );
+    const presented = { key, ip: () => clientAddress(ctx, trustedProxies), strict: strictOf(ctx, strict) };
+    return found(connection, presented, (claim) => claimed.set(req, { key, found: claim }));
   };
 }
 

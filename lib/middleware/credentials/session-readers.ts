@@ -2,6 +2,7 @@ import type { ParameterizedContext } from 'koa';
 import type { Connection } from 'mongoose';
 import { refuse } from '../../errors.js';
 import { accessTokenVerifier } from '../../runtime/access-tokens.js';
+import { strictOf } from '../../runtime/connection.js';
 import { readCookie } from '../../runtime/cookies.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { sessionOf } from '../../services/sessions/session-of.js';
@@ -12,11 +13,14 @@ import { noClaims } from './signed-in.js';
 export function sessionReaders(options: ReadSharedOptions): readonly CredentialReader[] {
   const verify = accessTokenVerifier(options);
 
-  async function found(connection: Connection, token: string, ambient: boolean): Promise<Found> {
+  async function found(
+    connection: Connection,
+    { token, ambient, strict }: { token: string; ambient: boolean; strict: boolean },
+  ): Promise<Found> {
     const claims = verify(token);
     if (!claims)
       throw refuse('token_invalid', { headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' } });
-    const which = { sessionId: claims.sid, userId: claims.sub, strict: options.strict };
+    const which = { sessionId: claims.sid, userId: claims.sub, strict };
     const { user, session, factors } = await sessionOf(connection, which);
     const state = { user, session, apiKey: null, credential: 'session', factors, claims: noClaims } as const;
     return { state, ambient };
@@ -25,11 +29,15 @@ export function sessionReaders(options: ReadSharedOptions): readonly CredentialR
   return [
     function byCookie(ctx, connection) {
       const token = readCookie(ctx, 'access_token', options.cookies);
-      return token === undefined ? undefined : found(connection, token, true);
+      return token === undefined
+        ? undefined
+        : found(connection, { token, ambient: true, strict: strictOf(ctx, options.strict) });
     },
     function byBearer(ctx, connection) {
       const token = bearerOf(ctx);
-      return token === undefined ? undefined : found(connection, token, false);
+      return token === undefined
+        ? undefined
+        : found(connection, { token, ambient: false, strict: strictOf(ctx, options.strict) });
     },
   ];
 }

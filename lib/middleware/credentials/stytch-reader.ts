@@ -2,6 +2,7 @@ import type { ParameterizedContext } from 'koa';
 import type { Connection } from 'mongoose';
 import { isTollgateError, refuse } from '../../errors.js';
 import { clientAddress } from '../../runtime/client-address.js';
+import { strictOf } from '../../runtime/connection.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import type { ReadStytchOptions } from '../../runtime/stytch-options.js';
 import { isOurToken } from '../../services/federation/our-token.js';
@@ -59,7 +60,7 @@ export function stytchReaders(options: StytchReaderOptions): readonly Credential
       const text = tokenIn(ctx);
       if (text === undefined || (!accepted && others.length > 0)) return undefined;
       const admit = guessing({ connection, keyring, credentialRate, ip: clientAddress(ctx, trustedProxies) });
-      const token = { token: text, strict, admit };
+      const token = { token: text, strict: strictOf(ctx, strict), admit };
       return accepted ? found(connection, token, ambient) : refused(token);
     };
   return [reader(ofCookies, true), reader(ofBearer, false)];
