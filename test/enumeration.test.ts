@@ -24,7 +24,7 @@ const routes: readonly (readonly [path: string, more: Readonly<Record<string, st
 async function watched() {
   const options = { mail: async () => {}, publicUrl };
   const { shared } = await world(options);
-  const connection = await connect(undefined, { monitorCommands: true, autoIndex: false, autoCreate: false });
+  const connection = await connect(undefined, { monitorCommands: true });
   const { anyone, withHeaders } = clientsOf(await serve(demoApp({ ...shared, connection })));
   return { connection, anyone, withHeaders, shared };
 }

@@ -227,6 +227,9 @@ const twoRoles: Joi.CustomValidator = (names: RoleNames, helpers) =>
     ? helpers.message({ custom: 'must be two: every new user would be an administrator' })
     : names;
 
+const hostOf = (url: unknown): string =>
+  typeof url === 'string' && URL.canParse(url) ? new URL(url).host : 'this application';
+
 const seconds = Joi.number().integer().min(1);
 
 /** Makes something when it is first asked for: Joi takes milliseconds to build a schema. */
@@ -283,9 +286,7 @@ export const sharedSchemas = once(
       .custom(withSender),
     mailFrom: Joi.string(),
     cleanupHours: Joi.number().min(0).max(8_760).default(6),
-    appName: Joi.string().default(({ publicUrl }) =>
-      URL.canParse(publicUrl) ? new URL(publicUrl).host : 'this application',
-    ),
+    appName: Joi.string().default(Joi.ref('publicUrl', { adjust: hostOf })), // a function would get a deep copy of all options
     templates: Joi.object().pattern(Joi.valid(...mailKinds), template),
   }),
 );

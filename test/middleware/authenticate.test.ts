@@ -500,7 +500,7 @@ describe('authenticate()', () => {
 
     it('nothing for a request whose session is known, and once in strict mode', async () => {
       const { shared, ada } = await guardedWorld();
-      const options = { monitorCommands: true, autoIndex: false, autoCreate: false };
+      const options = { monitorCommands: true };
       const connection = await connect(undefined, options);
       const seen = count(connection);
       const commandsOf = async (app: App, requests: number) => {
@@ -633,8 +633,6 @@ describe('authenticate()', () => {
       const { shared, key } = await keyWorld();
       const connection = await connect(undefined, {
         monitorCommands: true,
-        autoIndex: false,
-        autoCreate: false,
       });
       const app = await guarded({ ...shared, connection });
       const commands = watchCommands(connection);
@@ -781,8 +779,6 @@ describe('authenticate()', () => {
       const { shared, key } = await keyWorld();
       const connection = await connect(undefined, {
         monitorCommands: true,
-        autoIndex: false,
-        autoCreate: false,
       });
       const commands = watchCommands(connection);
       const commandsOf = async (app: App, requests: number) => {

@@ -129,8 +129,6 @@ describe('a rate limit', () => {
     const { shared } = await emptyWorld();
     const connection = await connect(undefined, {
       monitorCommands: true,
-      autoIndex: false,
-      autoCreate: false,
     });
     const { anyone } = await guarded({ ...shared, connection, points: 3, per: 'hour' });
     const commands = watchCommands(connection);

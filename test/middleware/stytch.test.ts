@@ -15,6 +15,7 @@ import {
   optionsFromEnv,
   organization,
   problems,
+  ready,
   requireAnyEntitlement,
   requireClaims,
   requireEntitlement,
@@ -28,6 +29,7 @@ import type { StytchOptions } from '../../lib/runtime/stytch-options.js';
 import { watchCommands } from '../support/commands.js';
 import { startStytch } from '../support/stytch.js';
 import {
+  atEnd,
   clientsOf,
   connect,
   countBy,
@@ -449,6 +451,7 @@ describe('an application without plans', () => {
   it('finds organizations, and nulls where entitlements would be, though none of the collections exists', async () => {
     const { connection, shared } = await emptyWorld();
     for (const name of ['plans', 'subscriptions']) await inspector().dropCollection(name);
+    atEnd(() => ready(connection));
     const { user, accessToken } = await ours(shared, 'ada@example.com');
     const acme = await createOrganization({ ...shared, name: 'Acme', slug: 'acme', owner: user.id });
     const router = new Router();

@@ -564,7 +564,7 @@ describe('POST /auth/sign-out', () => {
 
   it('is heard of by another process, which knew the session already', async () => {
     const { app, shared } = await adasWorld();
-    const monitored = { monitorCommands: true, autoIndex: false, autoCreate: false };
+    const monitored = { monitorCommands: true };
     const connection = await connect(undefined, monitored);
     let reads = 0;
     connection.getClient().on('commandStarted', ({ command }) => {

@@ -97,7 +97,7 @@ describe('GET /health, /health/live and /health/ready', () => {
     const look = inspector().useDb(name);
     await look.dropDatabase();
     atEnd(() => look.dropDatabase());
-    const options = { dbName: name, autoIndex: false, autoCreate: false };
+    const options = { dbName: name };
     const [connection, elsewhere] = [await connect(undefined, options), await connect(undefined, options)];
     const { get } = await healthOf(connection);
 
@@ -121,7 +121,7 @@ describe('GET /health, /health/live and /health/ready', () => {
     const look = inspector().useDb(name);
     await look.dropDatabase();
     atEnd(() => look.dropDatabase());
-    const options = { dbName: name, autoIndex: false, autoCreate: false };
+    const options = { dbName: name };
     await ready(await connect(undefined, options));
     const users = look.collection('users');
     await users.dropIndexes();

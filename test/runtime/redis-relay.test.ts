@@ -27,7 +27,7 @@ function watch(connection: Connection) {
 
 /** One more instance of the demo, on a connection of its own, and Ada's way to ask it who she is. */
 async function instance(shared: SharedOptions, token: string, options: ConnectOptions = {}) {
-  const monitored = { monitorCommands: true, autoIndex: false, autoCreate: false, ...options };
+  const monitored = { monitorCommands: true, ...options };
   const connection = await connect(undefined, monitored);
   const { withHeaders } = clientsOf(await serve(demoApp({ ...shared, connection })));
   const ask = async () =>

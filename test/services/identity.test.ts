@@ -207,7 +207,7 @@ describe('users that an older application has left', () => {
 describe('fields that the application does not select by default', () => {
   it('are never part of a user, however deep they are', async () => {
     const { shared } = await emptyWorld();
-    const connection = await connect(undefined, { autoIndex: false });
+    const connection = await connect();
     const ssn = { type: String, select: false };
     connection.model('User', userSchema.clone().add({ profile: { nick: String, ssn }, secret: ssn }));
     const options = { ...shared, connection };
@@ -236,7 +236,7 @@ describe('fields that the application does not select by default', () => {
 describe("a model named User that is the application's own", () => {
   it('is a clear TypeError for whatever needs users, and is left alone', async () => {
     const { shared } = await emptyWorld();
-    const connection = await connect(undefined, { autoIndex: false, autoCreate: false });
+    const connection = await connect();
     const theirs = connection.model('User', new Schema({ login: String }, { collection: 'logins' }));
     const options = { ...shared, connection };
 

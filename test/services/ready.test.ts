@@ -19,8 +19,7 @@ async function emptyDatabase(suffix: string) {
   const look = inspector().useDb(name);
   await look.dropDatabase();
   atEnd(() => look.dropDatabase());
-  const open = (options: ConnectOptions = {}) =>
-    connect(undefined, { dbName: name, autoIndex: false, autoCreate: false, ...options });
+  const open = (options: ConnectOptions = {}) => connect(undefined, { dbName: name, ...options });
   const indexesOf = async (collection: string) =>
     (await look.collection(collection).listIndexes().toArray())
       .filter((index) => index.unique)

@@ -34,10 +34,13 @@ export async function tidy(): Promise<void> {
 
 const state: { uri?: string; inspector?: Connection } = {};
 
+/** Indexes are built once, by `ready()`: no connection of the tests builds them in the background. */
+const bare = { autoIndex: false, autoCreate: false };
+
 export async function openInspector(uri: string): Promise<void> {
   state.uri = uri;
-  const options = { dbName, appName: 'tests', autoIndex: false, autoCreate: false };
-  state.inspector = await mongoose.createConnection(uri, options).asPromise();
+  state.inspector = await mongoose.createConnection(uri, { dbName, appName: 'tests', ...bare }).asPromise();
+  await ready(state.inspector);
 }
 
 /** A connection of the tests' own, to look at the database with: what it does is not held against the library. */
@@ -53,16 +56,17 @@ export function mongoUri(): string {
 
 /** A connection as an application would open it; closed when the test ends. */
 export async function connect(uri = mongoUri(), options: mongoose.ConnectOptions = {}): Promise<Connection> {
-  const connection = await mongoose.createConnection(uri, { dbName, appName, ...options }).asPromise();
+  const connection = await mongoose
+    .createConnection(uri, { dbName, appName, ...bare, ...options })
+    .asPromise();
   connection.on('error', () => {}); // tests break connections on purpose
   atEnd(() => connection.destroy(true)); // closed ones Mongoose would keep, with all that hangs on them
   return connection;
 }
 
-/** An empty database with every index, and options to share. */
+/** The database, which has every index, without a document, and options to share. */
 export async function emptyWorld(options: Partial<SharedOptions> = {}) {
   const connection = await connect();
-  await ready(connection);
   const collections = (await inspector().listCollections()).filter(({ name }) => !name.startsWith('system.'));
   await Promise.all(collections.map(({ name }) => inspector().collection(name).deleteMany({})));
   const cookies = { secure: false };
