@@ -10,6 +10,7 @@ export const subscriptionSchema = new Schema(
     },
     plan: { type: String, required: true },
     planVersion: { type: Number, required: true },
+    version: { type: Number, default: 0 }, // of what the subject may use: grows with every change
     createdAt: Date,
     updatedAt: Date,
   },

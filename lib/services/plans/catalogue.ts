@@ -12,6 +12,8 @@ export interface Catalogue {
   /** The plan of whoever has no subscription; undefined when none is marked so. */
   readonly fallback: Plan | undefined;
   version(code: string, version: number): Plan | undefined;
+  /** Grows with every change of the stored plans. */
+  readonly generation: number;
 }
 
 const catalogues = freshCache<Catalogue>(1);
@@ -25,7 +27,8 @@ export function catalogue(connection: Connection, strict = false): Catalogue | P
     );
     const fallback = current.find((plan) => plan.default);
     const versions = new Map(plans.map((plan) => [`${plan.code} ${plan.version}`, plan]));
-    return { current, fallback, version: (code, version) => versions.get(`${code} ${version}`) };
+    const version = (code: string, version: number) => versions.get(`${code} ${version}`);
+    return { current, fallback, version, generation: plans.length };
   };
   return catalogues(connection).get('plans', ['plans'], load, strict);
 }

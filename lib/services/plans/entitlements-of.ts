@@ -15,6 +15,8 @@ export interface Entitlements {
   readonly tier: number | null;
   /** The limit of each feature of the plan; null: none. */
   readonly limits: Readonly<Record<string, number | null>> | null;
+  /** Grows with every change of what the subject may use. */
+  readonly version: number;
 }
 
 export interface EntitlementsOf {
@@ -25,7 +27,13 @@ export interface EntitlementsOf {
 }
 
 const known = freshCache<Entitlements>(50_000);
-const nothing: Entitlements = Object.freeze({ plan: null, entitlements: null, tier: null, limits: null });
+const nothing: Entitlements = Object.freeze({
+  plan: null,
+  entitlements: null,
+  tier: null,
+  limits: null,
+  version: 0,
+});
 
 /**
  * What a subject may use: by its subscription, else by the default plan.
@@ -41,11 +49,13 @@ export async function entitlementsOf({ subject, ...rest }: EntitlementsOf): Prom
   const load = async () => {
     const who = { 'subject.type': subject.type, 'subject.id': subject.id };
     const [subscription, plans] = await Promise.all([
-      Subscriptions(connection).findOne(who, { plan: 1, planVersion: 1 }).lean(),
+      Subscriptions(connection).findOne(who, { plan: 1, planVersion: 1, version: 1 }).lean(),
       catalogue(connection, rest.strict),
     ]);
     const isNew = subscription && !plans.version(subscription.plan, subscription.planVersion); // not heard of yet
-    return granted(planIn(isNew ? await catalogue(connection, true) : plans, subscription));
+    const known = isNew ? await catalogue(connection, true) : plans;
+    const version = (subscription?.version ?? 0) * 1_000_000 + known.generation;
+    return granted(planIn(known, subscription), version);
   };
   return known(connection).get(key, [key, 'plans'], load, rest.strict);
 }
@@ -58,7 +68,7 @@ export function planIn(
   return (subscription && plans.version(subscription.plan, subscription.planVersion)) ?? plans.fallback;
 }
 
-function granted(plan: Plan | undefined): Entitlements {
+function granted(plan: Plan | undefined, version: number): Entitlements {
   if (!plan) return nothing;
   const features = Object.entries(plan.features);
   const entitlements = features.filter(([, feature]) => isGranted(feature)).map(([code]) => code);
@@ -68,6 +78,7 @@ function granted(plan: Plan | undefined): Entitlements {
     entitlements: Object.freeze(entitlements.sort()),
     tier: plan.tier,
     limits: Object.freeze(limits),
+    version,
   });
 }
 
