@@ -140,6 +140,7 @@ export { type Entitlements, type EntitlementsOf, entitlementsOf } from './servic
 export type { Allowance, Feature, PlanDefinition } from './services/plans/features.js';
 export type { QuotaState } from './services/plans/quota-state.js';
 export { type SyncPlans, syncPlans } from './services/plans/sync-plans.js';
+export { type QuotaWrite, type WithRun, type WithWrites, withQuota } from './services/plans/with-quota.js';
 export { ready } from './services/ready.js';
 export type { Session } from './services/sessions/as-session.js';
 export { type ListSessions, listSessions } from './services/sessions/list-sessions.js';
