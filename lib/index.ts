@@ -36,6 +36,8 @@ export { requireAnyEntitlement } from './middleware/require-any-entitlement.js';
 export { type ClaimRule, requireClaims } from './middleware/require-claims.js';
 export { requireEntitlement } from './middleware/require-entitlement.js';
 export { requireFactor } from './middleware/require-factor.js';
+export { requireOrganizationRole } from './middleware/require-organization-role.js';
+export { type PermissionOptions, requirePermission } from './middleware/require-permission.js';
 export { requireRecentSignIn } from './middleware/require-recent-sign-in.js';
 export { requireRole } from './middleware/require-role.js';
 export { requireSameOrigin } from './middleware/require-same-origin.js';
@@ -141,6 +143,8 @@ export type { Allowance, Feature, PlanDefinition } from './services/plans/featur
 export type { QuotaState } from './services/plans/quota-state.js';
 export { type SyncPlans, syncPlans } from './services/plans/sync-plans.js';
 export { ready } from './services/ready.js';
+export { type CheckPermission, checkPermission } from './services/roles/check-permission.js';
+export { type HeldRoles, type RolesOf, rolesOf } from './services/roles/roles-of.js';
 export type { Session } from './services/sessions/as-session.js';
 export { type ListSessions, listSessions } from './services/sessions/list-sessions.js';
 export { type Refresh, refreshSession } from './services/sessions/refresh-session.js';
