@@ -143,8 +143,13 @@ export type { Allowance, Feature, PlanDefinition } from './services/plans/featur
 export type { QuotaState } from './services/plans/quota-state.js';
 export { type SyncPlans, syncPlans } from './services/plans/sync-plans.js';
 export { ready } from './services/ready.js';
+export type { Role } from './services/roles/as-role.js';
 export { type CheckPermission, checkPermission } from './services/roles/check-permission.js';
+export { type DeleteRole, deleteRole } from './services/roles/delete-role.js';
+export { type ListRoles, listRoles } from './services/roles/list-roles.js';
+export type { ManagedRoles, ManagementAction, ManagementRules } from './services/roles/management.js';
 export { type HeldRoles, type RolesOf, rolesOf } from './services/roles/roles-of.js';
+export { type SaveRole, saveRole } from './services/roles/save-role.js';
 export type { Session } from './services/sessions/as-session.js';
 export { type ListSessions, listSessions } from './services/sessions/list-sessions.js';
 export { type Refresh, refreshSession } from './services/sessions/refresh-session.js';
