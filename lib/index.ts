@@ -136,8 +136,15 @@ export {
   type Refund,
   refundQuota,
 } from './services/plans/consume-quota.js';
-export { type Entitlements, type EntitlementsOf, entitlementsOf } from './services/plans/entitlements-of.js';
-export type { Allowance, Feature, PlanDefinition } from './services/plans/features.js';
+export {
+  definePlans,
+  type FeatureOf,
+  type MeteredFeature,
+  type PlanDefinitions,
+} from './services/plans/define-plans.js';
+export { type EntitlementsOf, entitlementsOf } from './services/plans/entitlements-of.js';
+export type { Allowance, CreditPrice, Feature, PlanDefinition } from './services/plans/features.js';
+export type { Entitlements } from './services/plans/granted.js';
 export type { QuotaState } from './services/plans/quota-state.js';
 export { type SyncPlans, syncPlans } from './services/plans/sync-plans.js';
 export { ready } from './services/ready.js';
