@@ -129,7 +129,11 @@ export { type PendingSignUp, type SignUp, signUp } from './services/identity/sig
 export { type ProfileUpdate, updateProfile } from './services/identity/update-profile.js';
 export { type VerifyEmail, verifyEmail } from './services/identity/verify-email.js';
 export { type OtpSignIn, verifyOtp } from './services/identity/verify-otp.js';
+export { type ActivePlan, activePlan } from './services/plans/active-plan.js';
+export type { ShownAllowance, ShownFeature, ShownPlan } from './services/plans/as-plan.js';
 export { type AssignPlan, assignPlan } from './services/plans/assign-plan.js';
+export type { Authority } from './services/plans/authority.js';
+export { type CancelPlan, cancelPlan } from './services/plans/cancel-plan.js';
 export {
   type Consumption,
   consumeQuota,
@@ -145,8 +149,15 @@ export {
 export { type EntitlementsOf, entitlementsOf } from './services/plans/entitlements-of.js';
 export type { Allowance, CreditPrice, Feature, PlanDefinition } from './services/plans/features.js';
 export type { Entitlements } from './services/plans/granted.js';
+export type { SubjectOperation } from './services/plans/operate.js';
 export type { QuotaState } from './services/plans/quota-state.js';
+export { type ResetUsage, resetUsage } from './services/plans/reset-usage.js';
 export { type SyncPlans, syncPlans } from './services/plans/sync-plans.js';
+export {
+  type LimitChanges,
+  type UpdatePlanLimits,
+  updatePlanLimits,
+} from './services/plans/update-plan-limits.js';
 export { ready } from './services/ready.js';
 export type { Session } from './services/sessions/as-session.js';
 export { type ListSessions, listSessions } from './services/sessions/list-sessions.js';
