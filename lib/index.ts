@@ -36,6 +36,8 @@ export { requireAnyEntitlement } from './middleware/require-any-entitlement.js';
 export { type ClaimRule, requireClaims } from './middleware/require-claims.js';
 export { requireEntitlement } from './middleware/require-entitlement.js';
 export { requireFactor } from './middleware/require-factor.js';
+export { requireOrganizationRole } from './middleware/require-organization-role.js';
+export { type PermissionOptions, requirePermission } from './middleware/require-permission.js';
 export { requireRecentSignIn } from './middleware/require-recent-sign-in.js';
 export { requireRole } from './middleware/require-role.js';
 export { requireSameOrigin } from './middleware/require-same-origin.js';
@@ -159,6 +161,13 @@ export {
   updatePlanLimits,
 } from './services/plans/update-plan-limits.js';
 export { ready } from './services/ready.js';
+export type { Role } from './services/roles/as-role.js';
+export { type CheckPermission, checkPermission } from './services/roles/check-permission.js';
+export { type DeleteRole, deleteRole } from './services/roles/delete-role.js';
+export { type ListRoles, listRoles } from './services/roles/list-roles.js';
+export type { ManagedRoles, ManagementAction, ManagementRules } from './services/roles/management.js';
+export { type HeldRoles, type RolesOf, rolesOf } from './services/roles/roles-of.js';
+export { type SaveRole, saveRole } from './services/roles/save-role.js';
 export type { Session } from './services/sessions/as-session.js';
 export { type ListSessions, listSessions } from './services/sessions/list-sessions.js';
 export { type Refresh, refreshSession } from './services/sessions/refresh-session.js';

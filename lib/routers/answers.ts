@@ -12,6 +12,13 @@ export const asked = (ctx: ParameterizedContext, shared: ReadSharedOptions) => (
   connection: connectionOf(ctx, shared.connection),
 });
 
+/** There is something new, at `location`. */
+export function created(ctx: ParameterizedContext, location: string, resource: object): void {
+  ctx.status = 201;
+  ctx.set('Location', location);
+  ctx.body = resource;
+}
+
 /** Success with nothing to say. */
 export function done(ctx: ParameterizedContext): void {
   ctx.status = 204;
