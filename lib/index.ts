@@ -65,6 +65,7 @@ export { type AuthRouterOptions, authRouter } from './routers/auth-router.js';
 export { type HealthCheck, type HealthOptions, healthRouter } from './routers/health-router.js';
 export { type OAuthOptions, oauthRouter } from './routers/oauth-router.js';
 export { organizationRouter } from './routers/organization-router.js';
+export { planRouter } from './routers/plan-router.js';
 export type { ApiKey } from './runtime/api-key.js';
 export type { SigningAlgorithm, SigningKey } from './runtime/keyring.js';
 export type { MailKind, MailMessage, MailTemplate, MailTemplates, SendMail } from './runtime/mail.js';
@@ -142,6 +143,7 @@ export {
   type Refund,
   refundQuota,
 } from './services/plans/consume-quota.js';
+export { createPlan, type NewPlan } from './services/plans/create-plan.js';
 export {
   definePlans,
   type FeatureOf,
@@ -155,6 +157,7 @@ export type { SubjectOperation } from './services/plans/operate.js';
 export type { QuotaState } from './services/plans/quota-state.js';
 export { type ResetUsage, resetUsage } from './services/plans/reset-usage.js';
 export { type SyncPlans, syncPlans } from './services/plans/sync-plans.js';
+export { type PlanUpdate, updatePlan } from './services/plans/update-plan.js';
 export {
   type LimitChanges,
   type UpdatePlanLimits,
