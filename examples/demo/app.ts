@@ -4,6 +4,7 @@ import Router from '@koa/router';
 import Joi from 'joi';
 import Koa from 'koa';
 import {
+  adminRouter,
   authenticate,
   authRouter,
   body,
@@ -38,6 +39,7 @@ export function demoApp(shared: DemoOptions, checks: Record<string, HealthCheck>
     authRouter({ passkeys: shared.publicUrl !== undefined, ...shared }),
     oauthRouter(shared),
     organizationRouter(shared),
+    adminRouter(shared),
     product(shared),
   ]) {
     app.use(router.routes()).use(router.allowedMethods());

@@ -12,13 +12,6 @@ export const asked = (ctx: ParameterizedContext, shared: ReadSharedOptions) => (
   connection: connectionOf(ctx, shared.connection),
 });
 
-/** There is something new, at `location`. */
-export function created(ctx: ParameterizedContext, location: string, resource: object): void {
-  ctx.status = 201;
-  ctx.set('Location', location);
-  ctx.body = resource;
-}
-
 /** Success with nothing to say. */
 export function done(ctx: ParameterizedContext): void {
   ctx.status = 204;
@@ -28,4 +21,15 @@ export function done(ctx: ParameterizedContext): void {
 export function accepted(ctx: ParameterizedContext, status: { readonly status: string }): void {
   ctx.status = 202;
   ctx.body = status;
+}
+
+/** There is something new, at `location`; default: under this path, by its id. */
+export function created(
+  ctx: ParameterizedContext,
+  resource: { readonly id: string } | object,
+  location = `${ctx.path.replace(/\/$/, '')}/${(resource as { readonly id: string }).id}`,
+): void {
+  ctx.status = 201;
+  ctx.set('Location', location);
+  ctx.body = resource;
 }

@@ -57,7 +57,7 @@ export function roleRoutes(router: Router, shared: ReadSharedOptions): void {
           scopes: ctx.state.apiKey?.scopes,
           only: 'create',
         });
-        created(ctx, `${ctx.path}/${encodeURIComponent(role.name)}`, role);
+        created(ctx, role, `${ctx.path.replace(/\/$/, '')}/${encodeURIComponent(role.name)}`);
       },
     ),
   );

@@ -37,7 +37,7 @@ export type Management = readonly ManagementRules[];
  */
 export async function readManagement(
   connection: Connection,
-  session: ClientSession,
+  session: ClientSession | null,
   { roles, roleNames }: { readonly roles: readonly string[]; readonly roleNames: RoleNames },
 ): Promise<Management> {
   const global = { organization: null, name: { $in: [...roles] } };
