@@ -170,6 +170,7 @@ export {
   type UpdatePlanLimits,
   updatePlanLimits,
 } from './services/plans/update-plan-limits.js';
+export { type QuotaWrite, type WithRun, type WithWrites, withQuota } from './services/plans/with-quota.js';
 export { ready } from './services/ready.js';
 export type { Role } from './services/roles/as-role.js';
 export { type CheckPermission, checkPermission } from './services/roles/check-permission.js';
@@ -184,6 +185,7 @@ export { type Refresh, refreshSession } from './services/sessions/refresh-sessio
 export { type RevokeSessions, revokeSessions } from './services/sessions/revoke-sessions.js';
 export { type SignOut, signOut } from './services/sessions/sign-out.js';
 export type { SignedInSession } from './services/sessions/start-session.js';
+export { type ShutDown, shutDown } from './services/shut-down.js';
 export type { Membership, Organization, Team } from './services/tenancy/as-organization.js';
 export { createOrganization, type NewOrganization } from './services/tenancy/create-organization.js';
 export { sealAudit } from './worker/seal-audit.js';

@@ -15,6 +15,7 @@ import {
   oauthRouter,
   organization,
   organizationRouter,
+  planRouter,
   problems,
   query,
   quota,
@@ -40,6 +41,7 @@ export function demoApp(shared: DemoOptions, checks: Record<string, HealthCheck>
     oauthRouter(shared),
     organizationRouter(shared),
     adminRouter(shared),
+    planRouter(shared),
     product(shared),
   ]) {
     app.use(router.routes()).use(router.allowedMethods());
@@ -126,6 +128,21 @@ function product(shared: DemoOptions): Router {
 
   const asked = (ctx: Koa.ParameterizedContext) =>
     (ctx.request as unknown as { body: { amount?: number } }).body.amount ?? 1;
+  api.post(
+    '/bundles',
+    endpoint(
+      body({}),
+      signedIn,
+      requireScope('images.write'),
+      organization(),
+      quota({ images: 1, tokens: 50 }),
+      function bundles(ctx) {
+        ctx.status = 201;
+        ctx.body = { id: randomUUID() };
+      },
+    ),
+  );
+
   api.post(
     '/searches',
     endpoint(

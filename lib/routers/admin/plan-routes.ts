@@ -40,7 +40,7 @@ export function planRoutes(router: Router, shared: ReadSharedOptions): void {
         const { features, ...facts } = ctx.request.body;
         const by = { ...asked(ctx, shared), actor: ctx.state.user.id };
         const plan = await createPlan({ ...by, ...facts, features: readFeatures(features) });
-        created(ctx, `${ctx.path}/${plan.code}`, plan);
+        created(ctx, plan, `${ctx.path.replace(/\/$/, '')}/${plan.code}`);
       },
     ),
   );

@@ -1,19 +1,18 @@
 import type { Connection } from 'mongoose';
-import { refuse } from '../../errors.js';
-import type { Terms } from '../../quota/batch.js';
-import { take } from '../../quota/combiner.js';
+import { type Take, type Taken, take } from '../../quota/combiner.js';
+import { takeAhead } from '../../quota/leases.js';
 import { opened } from '../../runtime/connection.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
-import { offersMore } from './catalogue.js';
-import { entitlementMissing, entitlementsOf } from './entitlements-of.js';
-import { featureOf, isAllowance, limitOf } from './features.js';
-import { type QuotaState, quotaState, rateLimitHeaders } from './quota-state.js';
+import { checkAmount, demandOf } from './demand-of.js';
+import { type QuotaState, quotaState } from './quota-state.js';
 
 export interface Consumption {
   readonly subject: Subject;
   readonly feature: string;
   /** Units, a positive integer up to 2^53 − 1. Default 1. */
   readonly amount?: number | undefined;
+  /** Units that this process takes ahead in one write, to spend them without asking the database. Default: none. */
+  readonly lease?: number | undefined;
   readonly connection?: Connection | undefined;
   /** True reads the plan from the database instead of remembering it. Default false. */
   readonly strict?: boolean | undefined;
@@ -25,38 +24,42 @@ export interface Consumption {
  *
  * @throws {TypeError} when the amount is not a positive integer up to 2^53 − 1
  * @throws {TollgateError} `quota_exceeded` (429, extras `feature`, `limit`, `used`, `remaining`, `resetsAt`,
- *   `upgradeRequired`), `entitlement_missing` (403), `database_unavailable` (503)
+ *   `upgradeRequired`), `entitlement_missing` (403), `overloaded` (503; it was not counted), `database_unavailable` (503)
  * @example const { remaining } = await consumeQuota({ subject: { type: 'user', id }, feature: 'images' });
  */
-export async function consumeQuota({
-  subject,
-  feature,
-  amount = 1,
-  ...rest
-}: Consumption): Promise<QuotaState> {
-  checkAmount(amount);
+export async function consumeQuota({ amount = 1, ...rest }: Consumption): Promise<QuotaState> {
   const connection = opened(rest.connection);
-  const { plan, tier, version } = await entitlementsOf({ subject, connection, strict: rest.strict });
-  const allowance = plan ? featureOf(plan, feature) : undefined;
-  if (allowance === undefined) throw await entitlementMissing(connection, { tier, missing: feature });
-  if (!isAllowance(allowance)) {
-    throw refuse('internal', {
-      detail: `The feature ${feature} is no allowance; give it { limit, per } in the plan`,
-    });
-  }
-  const limit = limitOf(allowance);
-  const key = { s: subjectKey(subject), f: feature };
-  const terms = { limit, per: allowance.per, version };
-  const taken = await take(connection, { key, amount, terms });
-  const state = quotaState(feature, amount, taken);
-  if (!taken.granted)
-    throw exceeded(state, amount, await offersMore(connection, { tier, feature, than: limit ?? 0 }));
-  refundable.set(state, { left: amount, terms });
-  return state;
+  const { exceeded, ...demand } = await demandOf(connection, { ...rest, amount });
+  const taken = await takeOf(connection, demand, rest.lease);
+  const state = quotaState(rest.feature, amount, taken);
+  if (!taken.granted) throw await exceeded(state);
+  return refundableAs(state, demand);
+}
+
+/** Takes of a counter by itself, or of what this process has taken ahead. */
+export function takeOf(connection: Connection, demand: Take, lease: number | undefined): Promise<Taken> {
+  if (lease === undefined) return take(connection, demand);
+  checkAmount(lease);
+  return takeAhead(connection, demand, lease);
 }
 
 /** What may still be given back of each consumption of this process. */
-const refundable = new WeakMap<QuotaState, { left: number; readonly terms: Terms }>();
+const refundable = new WeakMap<QuotaState, { left: number; readonly taken: Take }>();
+
+/** Notes what `refundQuota` can give back. */
+export function refundableAs(state: QuotaState, taken: Take): QuotaState {
+  refundable.set(state, { left: taken.amount, taken });
+  return state;
+}
+
+export interface Refund {
+  readonly subject: Subject;
+  /** What the consumption answered. */
+  readonly state: QuotaState;
+  /** Default: all that was taken. */
+  readonly amount?: number | undefined;
+  readonly connection?: Connection | undefined;
+}
 
 /**
  * Gives back what a consumption took, or `amount` units of it, to the period that they were taken from; nothing when that is
@@ -70,35 +73,10 @@ export async function refundQuota({ subject, state, amount = state.taken, ...res
   checkAmount(amount);
   const connection = opened(rest.connection);
   const own = refundable.get(state);
-  if (own === undefined) throw new TypeError('state must be what consumeQuota() answered, the very object');
+  if (own?.taken.key.s !== subjectKey(subject))
+    throw new TypeError('state must be what consumeQuota() answered for this subject, the very object');
   const given = Math.min(amount, own.left);
   if (given === 0) return;
   own.left -= given;
-  const key = { s: subjectKey(subject), f: state.feature };
-  await take(connection, { key, amount: -given, terms: own.terms, from: state.startedAt });
-}
-
-export interface Refund {
-  readonly subject: Subject;
-  /** What the consumption answered. */
-  readonly state: QuotaState;
-  /** Default: all that was taken. */
-  readonly amount?: number | undefined;
-  readonly connection?: Connection | undefined;
-}
-
-/** True for what can be consumed. */
-export const isAmount = (amount: unknown): amount is number =>
-  Number.isSafeInteger(amount) && (amount as number) > 0;
-
-function checkAmount(amount: number): void {
-  if (!isAmount(amount))
-    throw new TypeError(`amount must be a positive integer up to 2^53 - 1, not ${amount}`);
-}
-
-function exceeded(state: QuotaState, amount: number, upgradeRequired: boolean) {
-  const { feature, limit, used, remaining, resetsAt, secondsLeft } = state;
-  const helps = secondsLeft !== null && amount <= (limit ?? amount); // more than a period allows is never granted
-  const headers = { ...rateLimitHeaders(state), ...(helps && { 'Retry-After': String(secondsLeft) }) };
-  return refuse('quota_exceeded', { feature, limit, used, remaining, resetsAt, upgradeRequired, headers });
+  await take(connection, { ...own.taken, amount: -given, from: state.startedAt });
 }
