@@ -1,6 +1,7 @@
 import Router from '@koa/router';
 import Joi from 'joi';
 import {
+  assignPlan,
   authenticate,
   body,
   definePlans,
@@ -151,6 +152,15 @@ router.get(
     holds<Same<typeof ctx.state.entitlements, readonly string[]>>();
   }),
 );
+
+router.put('/typed-context', async (ctx) => {
+  await assignPlan({
+    subject: { type: 'user', id: ctx.state.user.id },
+    plan: 'pro',
+    context: ctx.state.user,
+    authorize: ({ roles }) => roles.includes('admin'),
+  });
+});
 
 /** A guard of the application's own. */
 const requireAda: Guard<SignedIn, { readonly isAda: true }> = async (ctx, next) => {
