@@ -68,6 +68,7 @@ export { type AuthRouterOptions, authRouter } from './routers/auth-router.js';
 export { type HealthCheck, type HealthOptions, healthRouter } from './routers/health-router.js';
 export { type OAuthOptions, oauthRouter } from './routers/oauth-router.js';
 export { organizationRouter } from './routers/organization-router.js';
+export { planRouter } from './routers/plan-router.js';
 export type { ApiKey } from './runtime/api-key.js';
 export type { SigningAlgorithm, SigningKey } from './runtime/keyring.js';
 export type { MailKind, MailMessage, MailTemplate, MailTemplates, SendMail } from './runtime/mail.js';
@@ -138,17 +139,37 @@ export { type PendingSignUp, type SignUp, signUp } from './services/identity/sig
 export { type ProfileUpdate, updateProfile } from './services/identity/update-profile.js';
 export { type VerifyEmail, verifyEmail } from './services/identity/verify-email.js';
 export { type OtpSignIn, verifyOtp } from './services/identity/verify-otp.js';
+export { type ActivePlan, activePlan } from './services/plans/active-plan.js';
+export type { ShownAllowance, ShownFeature, ShownPlan } from './services/plans/as-plan.js';
 export { type AssignPlan, assignPlan } from './services/plans/assign-plan.js';
+export type { Authority } from './services/plans/authority.js';
+export { type CancelPlan, cancelPlan } from './services/plans/cancel-plan.js';
 export {
   type Consumption,
   consumeQuota,
   type Refund,
   refundQuota,
 } from './services/plans/consume-quota.js';
-export { type Entitlements, type EntitlementsOf, entitlementsOf } from './services/plans/entitlements-of.js';
-export type { Allowance, Feature, PlanDefinition } from './services/plans/features.js';
+export { createPlan, type NewPlan } from './services/plans/create-plan.js';
+export {
+  definePlans,
+  type FeatureOf,
+  type MeteredFeature,
+  type PlanDefinitions,
+} from './services/plans/define-plans.js';
+export { type EntitlementsOf, entitlementsOf } from './services/plans/entitlements-of.js';
+export type { Allowance, CreditPrice, Feature, PlanDefinition } from './services/plans/features.js';
+export type { Entitlements } from './services/plans/granted.js';
+export type { SubjectOperation } from './services/plans/operate.js';
 export type { QuotaState } from './services/plans/quota-state.js';
+export { type ResetUsage, resetUsage } from './services/plans/reset-usage.js';
 export { type SyncPlans, syncPlans } from './services/plans/sync-plans.js';
+export { type PlanUpdate, updatePlan } from './services/plans/update-plan.js';
+export {
+  type LimitChanges,
+  type UpdatePlanLimits,
+  updatePlanLimits,
+} from './services/plans/update-plan-limits.js';
 export { type QuotaWrite, type WithRun, type WithWrites, withQuota } from './services/plans/with-quota.js';
 export { ready } from './services/ready.js';
 export type { Role } from './services/roles/as-role.js';

@@ -15,6 +15,7 @@ import {
   oauthRouter,
   organization,
   organizationRouter,
+  planRouter,
   problems,
   query,
   quota,
@@ -40,6 +41,7 @@ export function demoApp(shared: DemoOptions, checks: Record<string, HealthCheck>
     oauthRouter(shared),
     organizationRouter(shared),
     adminRouter(shared),
+    planRouter(shared),
     product(shared),
   ]) {
     app.use(router.routes()).use(router.allowedMethods());

@@ -10,8 +10,10 @@ import { pageQuery } from '../runtime/page.js';
 import { listAllOrganizations } from '../services/administration/list-all-organizations.js';
 import type { ReadAdminOptions } from './admin/admin-options.js';
 import { auditRoutes } from './admin/audit-routes.js';
+import { planRoutes } from './admin/plan-routes.js';
 import { globalRoleRoutes } from './admin/role-routes.js';
 import { userSessionRoutes } from './admin/session-routes.js';
+import { subjectRoutes } from './admin/subject-routes.js';
 import { userRoutes } from './admin/user-routes.js';
 
 export interface AdminRouterOptions extends SharedOptions {
@@ -20,8 +22,8 @@ export interface AdminRouterOptions extends SharedOptions {
 }
 
 /**
- * What administrators do, under `/admin`: users with their sessions, global roles, organizations, the audit log. Each route needs a permission of a global
- * role; whom somebody may make, change and deactivate is for the management rules of their roles.
+ * What administrators do, under `/admin`: users with their sessions, global roles, organizations, plans and who is on them, the audit log. Each
+ * route needs a permission of a global role; whom somebody may make, change and deactivate is for the management rules of their roles.
  *
  * @example app.use(adminRouter({ keys }).routes());
  */
@@ -34,6 +36,8 @@ export function adminRouter(options: AdminRouterOptions): Router {
   userRoutes(router, shared);
   userSessionRoutes(router, shared);
   globalRoleRoutes(router, shared);
+  planRoutes(router, shared);
+  subjectRoutes(router, shared);
   auditRoutes(router, shared);
 
   router.get(

@@ -1,15 +1,21 @@
 import Router from '@koa/router';
 import Joi from 'joi';
 import {
+  assignPlan,
   authenticate,
   body,
+  definePlans,
   type Entitled,
   endpoint,
+  type FeatureOf,
   type Guard,
   type InOrganization,
+  type MeteredFeature,
   organization,
   query,
   quota,
+  requireAllEntitlements,
+  requireAnyEntitlement,
   requireClaims,
   requireEntitlement,
   requireOrganizationRole,
@@ -119,6 +125,57 @@ router.get(
     holds<Same<typeof name, string | null | undefined>>();
   }),
 );
+
+const plans = definePlans({
+  free: {
+    name: 'Free',
+    tier: 0,
+    default: true,
+    features: { images: { limit: 10, per: 'month' }, projects: 3 },
+  },
+  pro: {
+    name: 'Pro',
+    tier: 1,
+    features: {
+      images: { limit: 'unlimited', per: 'month' },
+      tokens: {
+        limit: 1_000,
+        per: 'day',
+        rollover: { cap: 500, periods: 2 },
+        overage: { cap: 'unlimited' },
+      },
+      videos: { credits: 3 },
+      reports: true,
+    },
+  },
+});
+holds<Same<FeatureOf<typeof plans>, 'images' | 'projects' | 'tokens' | 'videos' | 'reports'>>();
+holds<Same<MeteredFeature<typeof plans>, 'images' | 'tokens' | 'videos'>>();
+holds<Same<typeof plans.pro.features.videos.credits, 3>>();
+router.get<Entitled>(
+  '/typed',
+  requireEntitlement(plans, 'reports'),
+  requireAnyEntitlement(plans, ['videos', 'reports'], { subject: 'user' }),
+  requireAllEntitlements(plans, ['images']),
+  (ctx) => {
+    holds<Same<typeof ctx.state.tier, number>>();
+  },
+);
+router.get(
+  '/typed-endpoint',
+  endpoint(authenticate({ keys }), requireEntitlement(plans, 'projects'), (ctx) => {
+    holds<Same<typeof ctx.state.entitlements, readonly string[]>>();
+  }),
+);
+
+router.put('/typed-context', async (ctx) => {
+  await assignPlan({
+    subject: { type: 'user', id: ctx.state.user.id },
+    plan: 'pro',
+    context: ctx.state.user,
+    authorize: ({ roles }) => roles.includes('admin'),
+  });
+});
 
 /** A guard of the application's own. */
 const requireAda: Guard<SignedIn, { readonly isAda: true }> = async (ctx, next) => {

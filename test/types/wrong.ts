@@ -3,11 +3,14 @@ import Joi from 'joi';
 import {
   authenticate,
   body,
+  definePlans,
   endpoint,
   type InOrganization,
+  type MeteredFeature,
   organization,
   query,
   quota,
+  requireAnyEntitlement,
   requireClaims,
   requireEntitlement,
   requireOrganizationRole,
@@ -105,3 +108,17 @@ requireOrganizationRole(); // TS2555
 requireClaims('tier'); // TS2345
 authenticate({ keys, accept: ['cookie'] }); // TS2769
 quota('images', { refund: 'always' }); // TS2322
+
+const plans = definePlans({
+  free: { name: 'Free', tier: 0, features: { images: { limit: 1, per: 'day' }, projects: 3, reports: true } },
+});
+requireEntitlement(plans, 'reprots'); // TS2769
+requireEntitlement(plans, ['reports']); // TS2769
+requireAnyEntitlement(plans, ['reports', 'imagse']); // TS2769
+const counted = (_code: MeteredFeature<typeof plans>) => {};
+counted('imagse'); // TS2345
+counted('reports'); // TS2345
+counted('projects'); // TS2345
+definePlans({ a: { name: 'A', tier: 0, features: { images: { limit: 1, per: 'week' } } } }); // TS2322
+definePlans({ a: { name: 'A', tier: 0, features: { images: false } } }); // TS2322
+definePlans({ a: { name: 'A', features: {} } }); // TS2741

@@ -4,7 +4,7 @@ import type { Demand } from '../../quota/group-commit.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
 import { offersMore } from './catalogue.js';
 import { entitlementMissing, entitlementsOf } from './entitlements-of.js';
-import { featureOf, isAllowance, limitOf } from './features.js';
+import { featureOf, isAllowance } from './features.js';
 import { type QuotaState, rateLimitHeaders } from './quota-state.js';
 
 export interface Wanted {
@@ -29,15 +29,16 @@ export interface DemandOf extends Demand {
 export async function demandOf(connection: Connection, wanted: Wanted): Promise<DemandOf> {
   const { subject, feature, amount, strict } = wanted;
   checkAmount(amount);
-  const { plan, tier, version } = await entitlementsOf({ subject, connection, strict });
+  const { plan, tier, limits, version } = await entitlementsOf({ subject, connection, strict });
   const allowance = plan ? featureOf(plan, feature) : undefined;
-  if (allowance === undefined) throw await entitlementMissing(connection, { tier, missing: feature });
+  if (allowance === undefined)
+    throw await entitlementMissing(connection, { tier, missing: feature, subject });
   if (!isAllowance(allowance)) {
     throw refuse('internal', {
       detail: `The feature ${feature} is no allowance; give it { limit, per } in the plan`,
     });
   }
-  const limit = limitOf(allowance);
+  const limit = limits?.[feature] ?? null; // with what is overridden for the subject
   return {
     key: { s: subjectKey(subject), f: feature },
     amount,
