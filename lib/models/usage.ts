@@ -1,17 +1,26 @@
 import { type ClientSession, type InferSchemaType, Schema } from 'mongoose';
 import { accessor, tollgateSchema } from './accessor.js';
 
-/** How often an allowance starts anew; calendar periods in UTC. */
-export const periods = ['hour', 'day', 'month', 'lifetime'] as const;
+/** How often an allowance starts anew: calendar periods in UTC, months from the subscription's anchor, or never. */
+export const periods = ['hour', 'day', 'month', 'billing', 'lifetime'] as const;
 export type Period = (typeof periods)[number];
 
 /** The end of a lifetime: the latest moment that a Date can hold. */
-const endOfTime = new Date(8_640_000_000_000_000);
+export const endOfTime = new Date(8_640_000_000_000_000);
 
 /** A subject (`type:id`) and a feature: an embedded document, so that no separator between them can be forged. */
 export interface UsageKey {
   readonly s: string;
   readonly f: string;
+}
+
+/** Units beside the allowance: granted, bought or carried over. `l` are left, `s` were spent in this period. */
+export interface StoredBalance {
+  readonly i: string;
+  readonly l: number;
+  readonly s: number;
+  /** When they expire; `endOfTime`: never. */
+  readonly e: Date;
 }
 
 /** A counter as it is read. */
@@ -20,12 +29,19 @@ export interface UsageRow {
   readonly u: number;
   readonly from: Date;
   readonly to: Date;
+  readonly lim: number | null;
+  readonly lv: number;
+  readonly o?: number;
+  readonly balances?: readonly StoredBalance[];
+  readonly past?: readonly { readonly from: Date; readonly to: Date; readonly u: number }[];
 }
 
 /**
- * What a subject has used of a feature in the current period: `u` units in `from <= $$NOW < to`.
+ * What a subject has used of a feature in the period `from <= $$NOW < to`. Only the engine writes it: see lib/quota.
  *
- * The document holds its period, and the write itself turns it, so no process needs to know the time.
+ * `u` units of the allowance `lim` (null: unlimited) are used; `lim` is as the entitlement version `lv` says. `o` were used beyond it,
+ * where the plan allows that. `past` holds the totals of the last periods. `p` is one slot for each process and lane: what the
+ * last batch of it did, so that none counts twice.
  */
 export const usageSchema = new Schema(
   {
@@ -33,56 +49,26 @@ export const usageSchema = new Schema(
     from: { type: Date, required: true },
     to: { type: Date, required: true },
     u: { type: Number, required: true },
-    b: { type: Number, default: 0 }, // u before the last write that counted a part
-    t: { type: Date, required: true }, // the database's time at the last change
+    lim: { type: Number, default: null },
+    lv: { type: Number, required: true },
+    o: { type: Number, default: undefined },
+    balances: { type: [Schema.Types.Mixed], default: undefined },
+    past: { type: [Schema.Types.Mixed], default: undefined },
+    p: { type: Schema.Types.Mixed, default: undefined },
   },
   {
     collection: 'tollgate_usage',
     strict: 'throw',
     statics: {
-      /** Counts `total` when it fits under `limit` (null: none) in the current period, else nothing: then it is null. */
-      takeAll(key: UsageKey, total: number, limit: number | null) {
-        const inPeriod = { $and: [{ $lte: ['$from', '$$NOW'] }, { $gt: ['$to', '$$NOW'] }] };
-        const fits = limit === null ? {} : { u: { $lte: limit - total } };
-        const update = { $inc: { u: total }, $currentDate: { t: true } } as const;
-        return this.findOneAndUpdate({ _id: key, ...fits, $expr: inPeriod }, update, {
-          returnDocument: 'after',
-        }).lean();
-      },
-
-      /**
-       * Starts the counter, or its next period when the last one is over; then counts those of `amounts`, in their order,
-       * that fit under `limit`. `b` is what was used before.
-       */
-      takeSome(key: UsageKey, amounts: readonly number[], limit: number | null, per: Period) {
-        const over = { $lte: [{ $ifNull: ['$to', new Date(0)] }, '$$NOW'] };
-        const from = per === 'lifetime' ? '$$NOW' : { $dateTrunc: { date: '$$NOW', unit: per } };
-        const to = per === 'lifetime' ? endOfTime : { $dateAdd: { startDate: from, unit: per, amount: 1 } };
-        const next = (field: string, value: unknown) => ({ $cond: [over, value, field] });
-        const turned = { b: next('$u', 0), from: next('$from', from), to: next('$to', to), t: '$$NOW' };
-        const sum = { $add: ['$$value', '$$this'] };
-        const fitting = limit === null ? sum : { $cond: [{ $lte: [sum, limit] }, sum, '$$value'] };
-        const counted = { u: { $reduce: { input: [...amounts], initialValue: '$b', in: fitting } } };
-        return this.findOneAndUpdate({ _id: key }, [{ $set: turned }, { $set: counted }], {
-          upsert: true,
-          updatePipeline: true,
-          returnDocument: 'after',
-        }).lean();
-      },
-
       /** Every counter of a subject. */
-      async allOf(subject: string): Promise<readonly UsageRow[]> {
-        return this.aggregate<UsageRow>([{ $match: keysOf(subject) }]);
+      async allOf(subject: string, session?: ClientSession): Promise<readonly UsageRow[]> {
+        const found = this.aggregate<UsageRow>([{ $match: keysOf(subject) }, { $unset: 'p' }]);
+        return session ? found.session(session) : found;
       },
 
       async deleteAllOf(subject: string, session: ClientSession): Promise<void> {
         const found = await this.aggregate<UsageRow>([{ $match: keysOf(subject) }]).session(session);
         await this.deleteMany({ _id: { $in: found.map(({ _id }) => _id) } }, { session });
-      },
-
-      /** Takes `amount` back from the period that began at `from`; nothing when that one is over. */
-      giveBack(key: UsageKey, amount: number, from: Date) {
-        return this.updateOne({ _id: key, from, u: { $gte: amount } }, { $inc: { u: -amount } });
       },
     },
   },

@@ -1,140 +1,300 @@
+import { randomBytes } from 'node:crypto';
+import { setImmediate, setTimeout } from 'node:timers';
 import type { Connection } from 'mongoose';
 import { refuse } from '../errors.js';
-import { type Period, type StoredUsage, Usage, type UsageKey } from '../models/usage.js';
-import { database, inTime } from '../runtime/database.js';
+import type { UsageKey } from '../models/usage.js';
+import { inTime } from '../runtime/database.js';
 import { perConnection } from '../runtime/per-connection.js';
+import { type Batch, fold, type Outcome, type Part, type Terms } from './batch.js';
+import { type DatabaseClock, databaseClock } from './database-clock.js';
+import { type Answer, nameOf, Sender } from './sender.js';
 
-export interface Take {
+/** What a request wants of a counter. */
+export interface Take extends Part {
   readonly key: UsageKey;
-  readonly amount: number;
-  /** Units a period; null: unlimited. */
-  readonly limit: number | null;
-  readonly per: Period;
+  readonly terms: Terms;
 }
 
-export interface Taken {
+/** The counter as the request left it. */
+export interface Taken extends Pick<Outcome, 'used' | 'limit' | 'from' | 'to'> {
   readonly granted: boolean;
-  /** The counter as this request left it, at a time of the database's clock. */
-  readonly counter: Counter;
+  /** Without what may be used beyond the limit; null: no limit. */
+  readonly remaining: number | null;
+  /** By the database's clock. */
+  readonly at: Date;
 }
-
-type Counter = Pick<StoredUsage, 'u' | 'from' | 'to' | 't'>;
 
 interface Waiting extends Take {
+  readonly since: number;
   resolve(taken: Taken): void;
-  reject(error: unknown): void;
+  reject(error: Error): void;
+  /** Its caller has been answered: what is still counted for it is given back. */
+  over: boolean;
 }
 
-/** The requests of one write at most. */
-const largest = 512;
+/** What a refusal has told: larger amounts than `room` would be refused too. */
+interface Denial {
+  readonly room: number;
+  readonly version: number;
+  readonly until: number;
+  readonly taken: Omit<Taken, 'at'>;
+}
 
-/** Counters that are written at once; the driver's pool (100 connections by default) keeps some for everything else. */
-const width = 64;
+/** The requests of this process for one counter. */
+interface Line {
+  readonly key: UsageKey;
+  readonly waiting: Waiting[];
+  /** The batch that each lane has under way. */
+  readonly lanes: [Shipment | null, Shipment | null];
+  isReady: boolean;
+  /** Until its first batch, which also rids the counter of what earlier processes have left. */
+  isNew: boolean;
+  denial: Denial | undefined;
+}
+
+interface Shipment extends Batch {
+  readonly line: Line;
+  readonly lane: 0 | 1;
+  readonly parts: readonly Waiting[];
+}
+
+/** Parts of one batch, and counters of one command, at most. */
+const largest = 512;
+/** Commands under way. */
+const width = 4;
+/** So few counters are written each by a command of its own. */
+const few = 3;
+/** Requests that may wait for one counter. */
+const queue = 20_000;
+/** Counters that are remembered while nobody wants anything of them. */
+const remembered = 200_000;
+/** Milliseconds: after which a request is refused, how often that is looked for, how long a batch may take effect, a denial holds. */
+const [patience, glance, effective, denied] = [1_500, 100, 10_000, 500];
 
 /**
- * Folds the requests of one process for the same counter into one conditional write at a time: while a write is under way,
- * the requests that come wait for the next one and share it. So a hot counter costs one round trip for many requests, and
- * does not make them conflict with each other in the storage engine. The write decides, whatever other processes do.
+ * Folds the requests of one process into few writes: those for one counter that come together into one batch, and the batches of
+ * a turn of the event loop into one command. Two batches of a counter are under way at most; meanwhile the next ones gather. The
+ * database decides on each, whatever other processes do.
  *
- * Whoever has waited for 1.5 s is refused, and is not part of any later write.
+ * Whoever has waited for 1.5 s is refused. What is counted for them all the same is given back, once that is known.
  */
 class Combiner {
-  readonly #connection: Connection;
-  readonly #lanes = new Map<string, Waiting[]>();
-  readonly #ready: string[] = [];
-  #active = 0;
+  readonly #sender: Sender;
+  readonly #clock: DatabaseClock;
+  /** Fresh at every start, so that no number is ever used again. */
+  readonly #process = `x${randomBytes(9).toString('base64url')}`;
+  readonly #lines = new Map<string, Line>();
+  readonly #busy = new Set<Line>();
+  #ready: Line[] = [];
+  #sequence = 0;
+  #flying = 0;
+  #isTicking = false;
+  #isWatching = false;
 
   constructor(connection: Connection) {
-    this.#connection = connection;
+    this.#sender = new Sender(connection);
+    this.#clock = databaseClock(connection);
   }
 
   take(request: Take): Promise<Taken> {
-    const name = `${request.key.s} ${request.key.f}`; // a feature's code has no space in it
-    const lane = this.#lanes.get(name) ?? this.#open(name);
-    let own: Waiting | undefined;
-    const taken = new Promise<Taken>((resolve, reject) => {
-      own = { ...request, resolve, reject };
-      lane.push(own);
+    const line = this.#lineOf(request.key);
+    if (request.amount < 0) line.denial = undefined;
+    const refused = this.#refusedBy(line.denial, request);
+    if (refused) return Promise.resolve(refused);
+    if (line.waiting.length >= queue) return Promise.reject(refuse('overloaded'));
+    return new Promise((resolve, reject) => {
+      line.waiting.push({ ...request, since: performance.now(), resolve, reject, over: false });
+      this.#ask(line);
     });
-    const tooLate = () => {
-      const place = lane.indexOf(own as Waiting);
-      if (place === -1) return refuse('database_unavailable');
-      lane.splice(place, 1);
-      return refuse('overloaded');
+  }
+
+  #lineOf(key: UsageKey): Line {
+    const name = nameOf(key);
+    const known = this.#lines.get(name);
+    if (known) return known;
+    const line: Line = {
+      key,
+      waiting: [],
+      lanes: [null, null],
+      isReady: false,
+      isNew: true,
+      denial: undefined,
     };
-    return inTime(() => taken, tooLate);
+    this.#lines.set(name, line);
+    if (this.#lines.size > remembered) this.#forget();
+    return line;
   }
 
-  #open(name: string): Waiting[] {
-    const lane: Waiting[] = [];
-    this.#lanes.set(name, lane);
-    this.#ready.push(name);
-    queueMicrotask(() => this.#start());
-    return lane;
-  }
-
-  #start(): void {
-    while (this.#active < width) {
-      const name = this.#ready.shift();
-      if (name === undefined) return;
-      this.#active += 1;
-      void this.#run(name, this.#lanes.get(name) ?? []);
+  /** The oldest of those that nothing is under way for. */
+  #forget(): void {
+    for (const [name, line] of this.#lines) {
+      if (this.#lines.size <= remembered * 0.9) return;
+      if (!this.#busy.has(line)) this.#lines.delete(name);
     }
   }
 
-  async #run(name: string, lane: Waiting[]): Promise<void> {
-    while (lane.length > 0) await this.#write(nextBatch(lane));
-    this.#lanes.delete(name);
-    this.#active -= 1;
-    this.#start();
+  #refusedBy(denial: Denial | undefined, { amount, terms }: Take): Taken | undefined {
+    if (!denial || amount <= denial.room || terms.version !== denial.version) return undefined;
+    return performance.now() < denial.until ? { ...denial.taken, at: this.#clock.now() } : undefined;
   }
 
-  async #write(batch: readonly Waiting[]): Promise<void> {
-    let over = false;
+  #ask(line: Line): void {
+    this.#busy.add(line);
+    this.#watch();
+    if (line.isReady) return;
+    line.isReady = true;
+    this.#ready.push(line);
+    if (this.#isTicking) return;
+    this.#isTicking = true;
+    setImmediate(() => void this.#tick());
+  }
+
+  /** Sends what has gathered, as far as there is room for more commands. */
+  async #tick(): Promise<void> {
+    if (this.#clock.isMute) await this.#listen();
+    this.#isTicking = false;
+    if (this.#flying >= width) return; // the end of a command comes back here
+    const lines = this.#ready.splice(0, largest);
+    const shipments = lines.flatMap((line) => this.#load(line) ?? []);
+    if (shipments.length > few) void this.#fly(shipments);
+    else for (const shipment of shipments) void this.#fly([shipment]);
+    if (this.#ready.length > 0) void this.#tick();
+  }
+
+  async #listen(): Promise<void> {
+    await this.#clock.ask().catch(() => {}); // its requests are refused when their time is over
+    if (this.#clock.isMute) setTimeout(() => void this.#tick(), glance);
+  }
+
+  #load(line: Line): Shipment | undefined {
+    line.isReady = false;
+    const lane = line.lanes.indexOf(null) as 0 | 1 | -1;
+    if (lane === -1) return undefined; // the end of a batch comes back here
+    const parts = line.waiting.splice(0, largest).filter(({ over }) => !over);
+    if (parts.length === 0) return this.#rest(line);
+    const terms = parts.reduce(
+      (newest, { terms }) => (terms.version > newest.version ? terms : newest),
+      (parts[0] as Waiting).terms,
+    );
+    this.#sequence += 1;
+    const slot = `${this.#process}${lane}`;
+    const deadline = new Date(this.#clock.now().getTime() + effective);
+    const { key, isNew: isFirst } = line;
+    const shipment = { key, terms, parts, slot, sequence: this.#sequence, deadline, isFirst, line, lane };
+    line.isNew = false;
+    line.lanes[lane] = shipment;
+    if (line.waiting.length > 0) this.#ask(line);
+    return shipment;
+  }
+
+  #rest(line: Line): undefined {
+    if (line.waiting.length === 0 && line.lanes.every((lane) => lane === null)) this.#busy.delete(line);
+  }
+
+  async #fly(shipments: readonly Shipment[]): Promise<void> {
+    this.#flying += 1;
     try {
-      settle(batch, await database(() => this.#fold(batch, () => over)));
-    } catch (error) {
-      over = true;
-      for (const { reject } of batch) reject(error);
+      const answers = await inTime(
+        () => this.#send(shipments),
+        () => new Error('No answer in time'),
+      );
+      shipments.forEach((shipment, index) => void this.#land(shipment, answers[index] as Answer));
+    } catch {
+      for (const shipment of shipments) void this.#recover(shipment);
     }
+    this.#flying -= 1;
+    if (this.#ready.length > 0) void this.#tick();
   }
 
-  /** The counter as it was before the batch, in the period that the batch counts in. */
-  async #fold(batch: readonly Waiting[], isOver: () => boolean): Promise<Counter> {
-    const usage = Usage(this.#connection);
-    const { key, limit, per } = batch[0] as Waiting;
-    const amounts = batch.map(({ amount }) => amount);
-    const total = amounts.reduce((sum, amount) => sum + amount, 0);
-    const all = await usage.takeAll(key, total, limit);
-    if (all) return { ...all, u: all.u - total };
-    if (isOver()) throw refuse('database_unavailable'); // nobody waits for it any more
-    const some = await usage.takeSome(key, amounts, limit, per);
-    return { ...some, u: some.b };
+  async #send(shipments: readonly Shipment[]): Promise<readonly Answer[]> {
+    const [only, ...others] = shipments as [Shipment, ...Shipment[]];
+    return others.length === 0 ? [await this.#sender.one(only)] : this.#sender.many(shipments);
   }
-}
 
-/** The first requests that agree on the allowance, in the order of their coming; a plan may change between two of them. */
-function nextBatch(waiting: Waiting[]): Waiting[] {
-  const { limit, per } = waiting[0] as Waiting;
-  const differs = waiting.findIndex((request) => request.limit !== limit || request.per !== per);
-  return waiting.splice(0, Math.min(largest, differs === -1 ? waiting.length : differs));
-}
+  /** Asks again for the same batch until its outcome is known, or the database cannot tell it any more. */
+  async #recover(shipment: Shipment): Promise<void> {
+    const within = (work: () => Promise<Answer | undefined>) =>
+      inTime(work, () => new Error('No answer in time')).catch(() => undefined);
+    for (let pause = 20; this.#clock.now() < shipment.deadline; pause = Math.min(1_000, pause * 2)) {
+      const answer = await within(() => this.#sender.again(shipment));
+      if (answer) return this.#land(shipment, answer);
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+    const found = await within(() => this.#sender.found(shipment));
+    if (found) return this.#land(shipment, found);
+    for (const part of shipment.parts) this.#refuse(part, 'database_unavailable'); // what was counted stays counted
+    this.#free(shipment);
+  }
 
-/** Tells each request what the write has decided: the same fold, from the same beginning. */
-function settle(batch: readonly Waiting[], before: Counter): void {
-  let { u } = before;
-  for (const { amount, limit, resolve } of batch) {
-    const granted = limit === null || u + amount <= limit;
-    if (granted) u += amount;
-    resolve({ granted, counter: { ...before, u } });
+  /** Tells everybody what the batch has met. */
+  async #land(shipment: Shipment, answer: Answer): Promise<void> {
+    const { line, parts, terms } = shipment;
+    if (answer === 'late') return this.#sendAnew(shipment);
+    const at = this.#clock.now();
+    fold(parts, answer).forEach(({ counts: granted, used }, index) => {
+      const part = parts[index] as Waiting;
+      const { limit, from, to, own, capacity } = answer;
+      const remaining = own === null ? null : Math.max(0, own - used);
+      const taken = { granted, used, limit, remaining, from, to };
+      if (part.amount < 0) line.denial = undefined;
+      else if (!granted && capacity !== null) {
+        const until = performance.now() + Math.min(denied, to.getTime() - at.getTime());
+        line.denial = { room: capacity - used, version: terms.version, until, taken };
+      }
+      if (!part.over) part.resolve({ ...taken, at });
+      else if (granted && part.amount > 0) this.#giveBack(part, from);
+    });
+    this.#free(shipment);
+  }
+
+  /** The database's clock is another than we thought, after a change of the primary perhaps. */
+  async #sendAnew(shipment: Shipment): Promise<void> {
+    await this.#clock.ask().catch(() => {});
+    shipment.line.waiting.unshift(...shipment.parts.filter(({ over }) => !over));
+    this.#free(shipment);
+  }
+
+  #free({ line, lane }: Shipment): void {
+    line.lanes[lane] = null;
+    if (line.waiting.length > 0) this.#ask(line);
+    else this.#rest(line);
+  }
+
+  #giveBack({ key, terms, amount }: Waiting, from: Date): void {
+    this.take({ key, terms, amount: -amount, from }).catch(() => {}); // lost, then: too few are granted, never too many
+  }
+
+  #refuse(part: Waiting, code: 'overloaded' | 'database_unavailable'): void {
+    if (!part.over) part.reject(refuse(code));
+    part.over = true;
+  }
+
+  /** Looks ten times a second for whoever has waited too long, while anybody waits. */
+  #watch(): void {
+    if (this.#isWatching) return;
+    this.#isWatching = true;
+    const look = () => {
+      const due = performance.now() - patience;
+      for (const { waiting, lanes } of this.#busy) {
+        for (const part of waiting) if (part.since <= due) this.#refuse(part, 'overloaded');
+        for (const shipment of lanes)
+          for (const part of shipment?.parts ?? [])
+            if (part.since <= due) this.#refuse(part, 'database_unavailable');
+      }
+      if (this.#busy.size > 0) setTimeout(look, glance);
+      else this.#isWatching = false;
+    };
+    setTimeout(look, glance);
   }
 }
 
 const combiners = perConnection((connection) => new Combiner(connection));
 
 /**
- * Takes `amount` of a quota, all of it or nothing. The grants of a period never exceed `limit`, however many requests and
- * processes take at once. What a lost answer leaves open counts as used.
+ * Takes `amount` of a quota, all of it or nothing; a negative amount gives back. The grants of a period never exceed the limit,
+ * however many requests and processes take at once. What a lost answer leaves open counts as used.
+ *
+ * @throws {TollgateError} `overloaded` (503) when it was not counted, `database_unavailable` (503) when that is not known
  */
 export const take = (connection: Connection, request: Take): Promise<Taken> =>
   combiners(connection).take(request);

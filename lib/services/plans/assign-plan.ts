@@ -34,7 +34,7 @@ export async function assignPlan(input: AssignPlan & SharedOptions): Promise<voi
       .lean();
     if (!plan) throw refuse('not_found', { detail: `There is no plan ${code}` });
     const who = { 'subject.type': subject.type, 'subject.id': subject.id };
-    const update = { $set: { plan: code, planVersion: plan.version } };
+    const update = { $set: { plan: code, planVersion: plan.version }, $inc: { version: 1 } };
     await Subscriptions(connection).updateOne(who, update, { session, upsert: true });
     await changed(connection, session, subjectKey(subject));
     await recordAudit({

@@ -1,9 +1,8 @@
 import type { Connection } from 'mongoose';
 import { refuse } from '../../errors.js';
-import { Usage } from '../../models/usage.js';
+import type { Terms } from '../../quota/batch.js';
 import { take } from '../../quota/combiner.js';
 import { opened } from '../../runtime/connection.js';
-import { database } from '../../runtime/database.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
 import { offersMore } from './catalogue.js';
 import { entitlementMissing, entitlementsOf } from './entitlements-of.js';
@@ -37,7 +36,7 @@ export async function consumeQuota({
 }: Consumption): Promise<QuotaState> {
   checkAmount(amount);
   const connection = opened(rest.connection);
-  const { plan, tier } = await entitlementsOf({ subject, connection, strict: rest.strict });
+  const { plan, tier, version } = await entitlementsOf({ subject, connection, strict: rest.strict });
   const allowance = plan ? featureOf(plan, feature) : undefined;
   if (allowance === undefined) throw await entitlementMissing(connection, { tier, missing: feature });
   if (!isAllowance(allowance)) {
@@ -47,16 +46,17 @@ export async function consumeQuota({
   }
   const limit = limitOf(allowance);
   const key = { s: subjectKey(subject), f: feature };
-  const { granted, counter } = await take(connection, { key, amount, limit, per: allowance.per });
-  const state = quotaState(feature, granted ? amount : 0, limit, counter);
-  if (!granted)
+  const terms = { limit, per: allowance.per, version };
+  const taken = await take(connection, { key, amount, terms });
+  const state = quotaState(feature, amount, taken);
+  if (!taken.granted)
     throw exceeded(state, amount, await offersMore(connection, { tier, feature, than: limit ?? 0 }));
-  refundable.set(state, amount);
+  refundable.set(state, { left: amount, terms });
   return state;
 }
 
 /** What may still be given back of each consumption of this process. */
-const refundable = new WeakMap<QuotaState, number>();
+const refundable = new WeakMap<QuotaState, { left: number; readonly terms: Terms }>();
 
 /**
  * Gives back what a consumption took, or `amount` units of it, to the period that they were taken from; nothing when that is
@@ -69,13 +69,13 @@ const refundable = new WeakMap<QuotaState, number>();
 export async function refundQuota({ subject, state, amount = state.taken, ...rest }: Refund): Promise<void> {
   checkAmount(amount);
   const connection = opened(rest.connection);
-  const left = refundable.get(state);
-  if (left === undefined) throw new TypeError('state must be what consumeQuota() answered, the very object');
-  const given = Math.min(amount, left);
+  const own = refundable.get(state);
+  if (own === undefined) throw new TypeError('state must be what consumeQuota() answered, the very object');
+  const given = Math.min(amount, own.left);
   if (given === 0) return;
-  refundable.set(state, left - given);
+  own.left -= given;
   const key = { s: subjectKey(subject), f: state.feature };
-  await database(() => Usage(connection).giveBack(key, given, state.startedAt));
+  await take(connection, { key, amount: -given, terms: own.terms, from: state.startedAt });
 }
 
 export interface Refund {

@@ -1,4 +1,5 @@
-import { periodEnd, type StoredUsage } from '../../models/usage.js';
+import { periodEnd } from '../../models/usage.js';
+import type { Taken } from '../../quota/combiner.js';
 
 /** Where a subject stands in a feature's current period. */
 export interface QuotaState {
@@ -8,7 +9,7 @@ export interface QuotaState {
   /** Units a period; null: unlimited. */
   readonly limit: number | null;
   readonly used: number;
-  /** Null: unlimited. */
+  /** Units that are left, of the period's allowance and of balances; null: unlimited. */
   readonly remaining: number | null;
   /** When the period began. */
   readonly startedAt: Date;
@@ -18,17 +19,12 @@ export interface QuotaState {
   readonly secondsLeft: number | null;
 }
 
-/** What a counter says of an allowance of `limit` units a period. */
-export function quotaState(
-  feature: string,
-  taken: number,
-  limit: number | null,
-  counter: Pick<StoredUsage, 'u' | 'from' | 'to' | 't'>,
-): QuotaState {
-  const { u: used, from: startedAt, t } = counter;
+/** What a counter says of a feature, of which a consumption has taken so much. */
+export function quotaState(feature: string, amount: number, counter: Taken): QuotaState {
+  const { granted, limit, used, remaining, from: startedAt, at } = counter;
   const resetsAt = periodEnd(counter);
-  const remaining = limit === null ? null : Math.max(0, limit - used);
-  const secondsLeft = resetsAt && Math.max(1, Math.ceil((resetsAt.getTime() - t.getTime()) / 1000));
+  const secondsLeft = resetsAt && Math.max(1, Math.ceil((resetsAt.getTime() - at.getTime()) / 1000));
+  const taken = granted ? amount : 0;
   return Object.freeze({ feature, taken, limit, used, remaining, startedAt, resetsAt, secondsLeft });
 }
 

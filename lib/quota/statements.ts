@@ -1,0 +1,264 @@
+import { endOfTime } from '../models/usage.js';
+import type { Batch, Part, Terms } from './batch.js';
+
+/** One statement of an `update` command; the same query and update serve `findAndModify`. */
+export interface Statement {
+  readonly q: object;
+  readonly u: object | object[];
+  readonly upsert?: boolean;
+}
+
+export const total = (parts: readonly Part[]): number => parts.reduce((sum, { amount }) => sum + amount, 0);
+
+/** True for what the fast statement can say: nothing is tidied or given back, and the amounts add up without loss. */
+export const isPlain = ({ isFirst, parts }: Batch): boolean =>
+  !isFirst && parts.every(({ amount }) => amount > 0) && Number.isSafeInteger(total(parts));
+
+/**
+ * Counts the whole batch, or nothing: it matches only while all of it fits, in the current period, by the same entitlements,
+ * without balances, in time, and once. `$not: { $gte }` matches a missing slot too.
+ */
+export function fastStatement(batch: Batch): Statement {
+  const { key, terms, parts, slot, sequence, deadline } = batch;
+  const units = total(parts);
+  return {
+    q: {
+      _id: key,
+      lv: terms.version,
+      balances: null,
+      ...(terms.limit !== null && { u: { $lte: terms.limit - units } }),
+      [`p.${slot}.n`]: { $not: { $gte: sequence } },
+      $expr: {
+        $and: [{ $lte: ['$from', '$$NOW'] }, { $gt: ['$to', '$$NOW'] }, { $lte: ['$$NOW', deadline] }],
+      },
+    },
+    u: {
+      $inc: { u: units },
+      $set: { [`p.${slot}.n`]: sequence, [`p.${slot}.s`]: 'all' },
+      $currentDate: { [`p.${slot}.t`]: true },
+    },
+  };
+}
+
+/** How long a slot is kept: well past every deadline, so that no late duplicate finds it gone. */
+const slotLife = 10 * 60_000;
+/** Totals of so many periods are kept. */
+const history = 24;
+
+/**
+ * Counts those amounts of a batch that fit, in their order. Starts the counter, or its next period; takes the newer
+ * entitlements; forgets balances that are over; and says in its slot what it met. `again` writes the slot also where nothing was
+ * granted, so that an earlier attempt which is still under way finds it and counts nothing.
+ */
+export function foldStatement(batch: Batch, again: boolean): Statement {
+  const { key, slot, sequence, deadline } = batch;
+  const mine = `p.${slot}`;
+  const skip = { $or: [{ $gte: [`$${mine}.n`, sequence] }, { $gt: ['$$NOW', deadline] }] };
+  const given = batch.parts.some(({ amount }) => amount < 0);
+  const noted = given || again ? { $not: '$w.skip' } : { $ne: ['$w.used', '$w.then'] };
+  const note = { n: sequence, s: 'some', b: '$w.used', m: '$w.capacity', t: '$$NOW' };
+  return {
+    q: { _id: key },
+    upsert: true,
+    u: [
+      { $set: turned(batch.terms) },
+      { $set: { w: { ...met(batch.terms), skip } } },
+      { $set: { 'w.then': { $cond: ['$w.skip', '$w.used', folded(batch)] } } },
+      { $set: { w: { $mergeObjects: ['$w', { spent: spent(batch.terms) }] } } },
+      {
+        $set: {
+          u: '$w.spent.u',
+          o: { $cond: ['$w.spent.o', '$w.spent.o', '$$REMOVE'] },
+          balances: { $cond: [{ $eq: ['$w.spent.balances', []] }, '$$REMOVE', '$w.spent.balances'] },
+          p: { $cond: [noted, { $mergeObjects: ['$p', { [slot]: note }] }, '$p'] },
+        },
+      },
+      { $unset: 'w' },
+    ],
+  };
+}
+
+const isMissing = { $eq: [{ $type: '$to' }, 'missing'] };
+const isOver = { $or: [isMissing, { $lte: ['$to', '$$NOW'] }] };
+const orNone = (field: string) => ({ $ifNull: [field, []] });
+const never = endOfTime;
+
+/** The period that holds `$$NOW`. */
+function periodOf({ per, anchor = new Date(0) }: Terms): { from: unknown; to: unknown } {
+  if (per === 'lifetime') return { from: '$$NOW', to: never };
+  if (per !== 'billing') {
+    const from = { $dateTrunc: { date: '$$NOW', unit: per } };
+    return { from, to: { $dateAdd: { startDate: from, unit: per, amount: 1 } } };
+  }
+  // Months are counted from the anchor itself, so that the 31st stays the 31st where there is one.
+  const months = { $dateDiff: { startDate: anchor, endDate: '$$NOW', unit: 'month' } };
+  const at = (k: unknown) => ({ $dateAdd: { startDate: anchor, unit: 'month', amount: k } });
+  const early = { $gt: [at(months), '$$NOW'] };
+  const next = (by: number) => at({ $add: [months, by] });
+  return {
+    from: { $cond: [early, next(-1), at(months)] },
+    to: { $cond: [early, at(months), next(1)] },
+  };
+}
+
+/** The counter in the current period and under the newest entitlements; `$set` reads what was there before. */
+function turned(terms: Terms): object {
+  const { from, to } = periodOf(terms);
+  const isNewer = { $lt: [{ $ifNull: ['$lv', -1] }, terms.version] };
+  const before = {
+    from: '$from',
+    to: '$to',
+    u: { $add: ['$u', { $ifNull: ['$o', 0] }, spentOf('$balances')] },
+  };
+  const isYoung = { $gt: ['$$slot.v.t', { $subtract: ['$$NOW', slotLife] }] };
+  const slots = { $filter: { input: { $objectToArray: '$p' }, as: 'slot', cond: isYoung } };
+  return {
+    from: { $cond: [isOver, from, '$from'] },
+    to: { $cond: [isOver, to, '$to'] },
+    u: { $cond: [isOver, 0, '$u'] },
+    o: { $cond: [isOver, 0, { $ifNull: ['$o', 0] }] },
+    lim: { $cond: [isNewer, terms.limit, '$lim'] },
+    lv: { $cond: [isNewer, terms.version, '$lv'] },
+    balances: balancesNow(terms, from),
+    past: {
+      $cond: [
+        { $and: [isOver, { $not: isMissing }] },
+        { $slice: [{ $concatArrays: [orNone('$past'), [before]] }, -history] },
+        { $ifNull: ['$past', '$$REMOVE'] },
+      ],
+    },
+    p: { $cond: [{ $eq: [{ $type: '$p' }, 'object'] }, { $arrayToObject: slots }, {}] },
+  };
+}
+
+const spentOf = (balances: string) => ({ $sum: { $map: { input: orNone(balances), as: 'b', in: '$$b.s' } } });
+
+/** Balances that are not over; in a new period what was spent begins at none, and what the old one left may be carried over. */
+function balancesNow({ rollover, per }: Terms, from: unknown): object {
+  const isLive = { $gt: ['$$b.e', '$$NOW'] };
+  const left = { $filter: { input: orNone('$balances'), as: 'b', cond: isLive } };
+  const renewed = {
+    $map: {
+      input: { $filter: { input: left, as: 'b', cond: { $gt: ['$$b.l', 0] } } },
+      as: 'b',
+      in: { $mergeObjects: ['$$b', { s: 0 }] },
+    },
+  };
+  const kept = rollover && per !== 'lifetime' ? carried(rollover, per, from) : [];
+  return { $cond: [isOver, { $concatArrays: [renewed, kept] }, left] };
+}
+
+/** What the period before left unused, up to the cap; a period in which nobody came left all. */
+function carried({ cap, periods }: NonNullable<Terms['rollover']>, per: string, from: unknown): object {
+  const unit = per === 'billing' ? 'month' : per;
+  const unused = { $cond: [{ $eq: ['$to', from] }, { $subtract: ['$lim', '$u'] }, '$lim'] };
+  const units = { $min: [cap, { $max: [0, { $ifNull: [unused, 0] }] }] };
+  const name = { $concat: ['rollover ', { $dateToString: { date: from } }] };
+  const expires = { $dateAdd: { startDate: from, unit, amount: periods } };
+  const balance = { i: name, l: units, s: 0, e: expires };
+  const some = { $and: [{ $not: isMissing }, { $ne: ['$lim', null] }, { $gt: [units, 0] }] };
+  return { $cond: [some, [balance], []] };
+}
+
+/** `used`: of everything; `capacity`: with all that is live; null: no limit. */
+function met({ overage = 0 }: Terms): object {
+  const of = { $sum: { $map: { input: '$balances', as: 'b', in: { $add: ['$$b.l', '$$b.s'] } } } };
+  const beyond = overage === null ? null : { $max: [overage ?? 0, '$o'] }; // $add of null is null: no limit
+  return {
+    used: { $add: ['$u', '$o', spentOf('$balances')] },
+    capacity: {
+      $cond: [{ $eq: ['$lim', null] }, null, { $add: [{ $max: ['$lim', '$u'] }, of, beyond] }],
+    },
+  };
+}
+
+/** What is used after those amounts that fit; one that gives back counts only in the period that it was taken from. */
+function folded({ parts }: Batch): object {
+  const [limited, from] = [{ $ne: ['$w.capacity', null] }, '$from'];
+  const step = (amount: string, back: object | null) => {
+    const then = { $add: ['$$value', amount] };
+    const fitting = { $cond: [{ $and: [limited, { $gt: [then, '$w.capacity'] }] }, '$$value', then] };
+    if (!back) return fitting;
+    const given = { $cond: [back, { $max: [0, then] }, '$$value'] };
+    return { $cond: [{ $lt: [amount, 0] }, given, fitting] };
+  };
+  const initialValue = '$w.used';
+  if (parts.every(({ amount }) => amount > 0)) {
+    return { $reduce: { input: parts.map(({ amount }) => amount), initialValue, in: step('$$this', null) } };
+  }
+  const input = parts.map((part) => ({ amount: part.amount, from: part.from ?? null }));
+  return {
+    $reduce: { input, initialValue, in: step('$$this.amount', { $eq: ['$$this.from', from] }) },
+  };
+}
+
+/**
+ * Spends what was granted from what expires soonest, the allowance itself expiring with the period and what is beyond it coming
+ * last; gives back the other way round.
+ */
+function spent({ overage = 0 }: Terms): object {
+  const more = { $subtract: ['$w.then', '$w.used'] };
+  const withinLimit = [
+    { $eq: ['$balances', []] },
+    { $eq: ['$o', 0] },
+    ...(overage === 0 ? [] : [{ $lte: ['$w.then', '$lim'] }]),
+  ];
+  const isSimple = { $or: [{ $eq: ['$lim', null] }, { $and: withinLimit }] };
+  const simple = { u: { $add: ['$u', more] }, o: '$o', balances: '$balances' };
+  return { $cond: [isSimple, simple, spread(overage, more)] };
+}
+
+function spread(overage: number | null, more: object): object {
+  const beyond = overage === null ? Number.MAX_SAFE_INTEGER : overage;
+  const allowance = { i: '', l: { $max: [0, { $subtract: ['$lim', '$u'] }] }, s: '$u', e: '$to' };
+  const last = { i: '+', l: { $max: [0, { $subtract: [beyond, '$o'] }] }, s: '$o', e: never };
+  const pools = {
+    $concatArrays: [
+      { $sortArray: { input: { $concatArrays: [[allowance], '$balances'] }, sortBy: { e: 1 } } },
+      [last],
+    ],
+  };
+  const step = (by: object) => ({
+    rest: { $subtract: ['$$value.rest', by] },
+    out: {
+      $concatArrays: [
+        '$$value.out',
+        [
+          {
+            $mergeObjects: ['$$this', { l: { $subtract: ['$$this.l', by] }, s: { $add: ['$$this.s', by] } }],
+          },
+        ],
+      ],
+    },
+  });
+  const initialValue = { rest: more, out: [] };
+  const take = step({ $min: ['$$value.rest', '$$this.l'] });
+  const back = step({ $max: ['$$value.rest', { $multiply: [-1, '$$this.s'] }] });
+  const after = {
+    $cond: [
+      { $gte: [more, 0] },
+      { $reduce: { input: pools, initialValue, in: take } },
+      { $reduce: { input: { $reverseArray: pools }, initialValue, in: back } },
+    ],
+  };
+  const named = (id: string) => ({
+    $first: { $filter: { input: '$$after.out', as: 'b', cond: { $eq: ['$$b.i', id] } } },
+  });
+  const rest = { $filter: { input: '$$after.out', as: 'b', cond: { $not: { $in: ['$$b.i', ['', '+']] } } } };
+  return {
+    $let: {
+      vars: { after },
+      in: {
+        u: { $getField: { field: 's', input: named('') } },
+        o: { $getField: { field: 's', input: named('+') } },
+        balances: rest,
+      },
+    },
+  };
+}
+
+/** What an answer needs of a counter: not every other process's slot. */
+export function projection(slots: Iterable<string>): object {
+  const own = Object.fromEntries([...slots].map((slot) => [`p.${slot}`, 1]));
+  return { u: 1, lim: 1, from: 1, to: 1, o: 1, balances: 1, ...own };
+}
