@@ -47,6 +47,7 @@ export { ApiKeys, apiKeySchema } from './models/api-key.js';
 export { AuditEntries, auditEntrySchema } from './models/audit-entry.js';
 export { AuditHeads, auditHeadSchema } from './models/audit-head.js';
 export { Budgets, budgetSchema } from './models/budget.js';
+export { Grants, grantSchema } from './models/grant.js';
 export { Memberships, membershipSchema } from './models/membership.js';
 export { OneTimeTokens, oneTimeTokenSchema } from './models/one-time-token.js';
 export { Organizations, organizationSchema } from './models/organization.js';
@@ -144,6 +145,7 @@ export {
 } from './services/plans/define-plans.js';
 export { type EntitlementsOf, entitlementsOf } from './services/plans/entitlements-of.js';
 export type { Allowance, CreditPrice, Feature, PlanDefinition } from './services/plans/features.js';
+export { type Grant, type GrantCredits, grantCredits } from './services/plans/grant-credits.js';
 export type { Entitlements } from './services/plans/granted.js';
 export type { QuotaState } from './services/plans/quota-state.js';
 export { type SyncPlans, syncPlans } from './services/plans/sync-plans.js';

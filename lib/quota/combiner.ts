@@ -3,9 +3,11 @@ import { setImmediate, setTimeout } from 'node:timers';
 import type { Connection } from 'mongoose';
 import { refuse } from '../errors.js';
 import type { UsageKey } from '../models/usage.js';
+import { changeFeed } from '../runtime/change-feed.js';
 import { inTime } from '../runtime/database.js';
 import { perConnection } from '../runtime/per-connection.js';
 import { type Batch, fold, type Outcome, type Part, type Terms } from './batch.js';
+import { Changes } from './changes.js';
 import { type DatabaseClock, databaseClock } from './database-clock.js';
 import { type Answer, nameOf, Sender } from './sender.js';
 
@@ -37,6 +39,8 @@ interface Denial {
   readonly room: number;
   readonly version: number;
   readonly until: number;
+  /** How many changes had been heard of when it was asked for. */
+  readonly heard: number;
   readonly taken: Omit<Taken, 'at'>;
 }
 
@@ -56,6 +60,7 @@ interface Shipment extends Batch {
   readonly line: Line;
   readonly lane: 0 | 1;
   readonly parts: readonly Waiting[];
+  readonly heard: number;
 }
 
 /** Parts of one batch, and counters of one command, at most. */
@@ -86,6 +91,7 @@ class Combiner {
   readonly #lines = new Map<string, Line>();
   readonly #busy = new Set<Line>();
   #ready: Line[] = [];
+  readonly #changes = new Changes();
   #sequence = 0;
   #flying = 0;
   #isTicking = false;
@@ -94,6 +100,7 @@ class Combiner {
   constructor(connection: Connection) {
     this.#sender = new Sender(connection);
     this.#clock = databaseClock(connection);
+    changeFeed(connection).onChange((subject) => this.#changes.hear(subject));
   }
 
   take(request: Take): Promise<Taken> {
@@ -133,8 +140,9 @@ class Combiner {
     }
   }
 
-  #refusedBy(denial: Denial | undefined, { amount, terms }: Take): Taken | undefined {
+  #refusedBy(denial: Denial | undefined, { key, amount, terms }: Take): Taken | undefined {
     if (!denial || amount <= denial.room || terms.version !== denial.version) return undefined;
+    if (this.#changes.lastOf(key.s) > denial.heard) return undefined; // there may be more to be had
     return performance.now() < denial.until ? { ...denial.taken, at: this.#clock.now() } : undefined;
   }
 
@@ -180,7 +188,19 @@ class Combiner {
     const slot = `${this.#process}${lane}`;
     const deadline = new Date(this.#clock.now().getTime() + effective);
     const { key, isNew: isFirst } = line;
-    const shipment = { key, terms, parts, slot, sequence: this.#sequence, deadline, isFirst, line, lane };
+    const { count: heard } = this.#changes;
+    const shipment = {
+      key,
+      terms,
+      parts,
+      slot,
+      sequence: this.#sequence,
+      deadline,
+      isFirst,
+      line,
+      lane,
+      heard,
+    };
     line.isNew = false;
     line.lanes[lane] = shipment;
     if (line.waiting.length > 0) this.#ask(line);
@@ -228,7 +248,7 @@ class Combiner {
 
   /** Tells everybody what the batch has met. */
   async #land(shipment: Shipment, answer: Answer): Promise<void> {
-    const { line, parts, terms } = shipment;
+    const { line, parts, terms, heard } = shipment;
     if (answer === 'late') return this.#sendAnew(shipment);
     const at = this.#clock.now();
     fold(parts, answer).forEach(({ counts: granted, used }, index) => {
@@ -239,7 +259,7 @@ class Combiner {
       if (part.amount < 0) line.denial = undefined;
       else if (!granted && capacity !== null) {
         const until = performance.now() + Math.min(denied, to.getTime() - at.getTime());
-        line.denial = { room: capacity - used, version: terms.version, until, taken };
+        line.denial = { room: capacity - used, version: terms.version, until, heard, taken };
       }
       if (!part.over) part.resolve({ ...taken, at });
       else if (granted && part.amount > 0) this.#giveBack(part, from);

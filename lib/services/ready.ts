@@ -4,6 +4,7 @@ import { AuditEntries } from '../models/audit-entry.js';
 import { AuditHeads } from '../models/audit-head.js';
 import { Budgets } from '../models/budget.js';
 import { Erasures } from '../models/erasure.js';
+import { Grants } from '../models/grant.js';
 import { Memberships } from '../models/membership.js';
 import { OneTimeTokens } from '../models/one-time-token.js';
 import { Organizations } from '../models/organization.js';
@@ -22,7 +23,7 @@ import { database } from '../runtime/database.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { pepperIdOf } from './identity/password.js';
 
-const accessors = [ApiKeys, AuditEntries, AuditHeads, Budgets, Erasures, Memberships, OneTimeTokens, Organizations, Outbox, Plans, RateLimits, Revocations, Roles, Sessions, Subscriptions, Teams, Usage, Users]; // biome-ignore format: a list
+const accessors = [ApiKeys, AuditEntries, AuditHeads, Budgets, Erasures, Grants, Memberships, OneTimeTokens, Organizations, Outbox, Plans, RateLimits, Revocations, Roles, Sessions, Subscriptions, Teams, Usage, Users]; // biome-ignore format: a list
 
 const complete = new WeakSet<Connection>();
 

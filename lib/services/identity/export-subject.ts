@@ -3,6 +3,7 @@ import { asAuditEntry } from '../../audit/as-audit-entry.js';
 import { refuse } from '../../errors.js';
 import { ApiKeys } from '../../models/api-key.js';
 import { AuditEntries } from '../../models/audit-entry.js';
+import { Grants } from '../../models/grant.js';
 import { Memberships } from '../../models/membership.js';
 import { Sessions } from '../../models/session.js';
 import { Subscriptions } from '../../models/subscription.js';
@@ -26,7 +27,7 @@ const batch = 1_000;
 
 /**
  * All that is held of a user, as JSON can say it (GDPR, articles 15 and 20): the account, how it signs in, sessions, API keys, memberships, subscription,
- * usage and the audit log's entries. Never a secret or the hash of one.
+ * grants, usage and the audit log's entries. Never a secret or the hash of one.
  *
  * @throws {TollgateError} `not_found` (404), `database_unavailable` (503)
  * @example ctx.body = await exportSubject({ subject: { type: 'user', id: user.id } });
@@ -39,11 +40,12 @@ export async function exportSubject({ subject, ...rest }: ExportSubject): Promis
   const user = await database(() => Users(connection).findById(_id).lean());
   if (!user || !_id) throw refuse('not_found');
   const mine = { 'subject.type': 'user' as const, 'subject.id': subject.id };
-  const [sessions, apiKeys, memberships, subscriptions, usage, auditEntries] = await Promise.all([
+  const [sessions, apiKeys, memberships, subscriptions, grants, usage, auditEntries] = await Promise.all([
     few(Sessions(connection), { user: _id }),
     few(ApiKeys(connection), { user: _id }),
     few(Memberships(connection), { user: _id }),
     few(Subscriptions(connection), mine),
+    few(Grants(connection), mine),
     database(() => Usage(connection).allOf(`user:${subject.id}`)),
     entriesOf(connection, subject.id),
   ]);
@@ -54,6 +56,7 @@ export async function exportSubject({ subject, ...rest }: ExportSubject): Promis
     apiKeys: apiKeys.map((each) => asApiKey(each as never)),
     memberships: memberships.map(plain),
     subscriptions: subscriptions.map(plain),
+    grants: grants.map(plain),
     usage: usage.map(({ _id: key, u: used, from, to }) => ({ feature: key.f, used, from, to })),
     auditEntries: auditEntries.map((each) => asAuditEntry(each as never)),
   };

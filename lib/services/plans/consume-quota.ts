@@ -1,13 +1,13 @@
 import type { Connection } from 'mongoose';
-import { refuse } from '../../errors.js';
 import type { Terms } from '../../quota/batch.js';
 import { take } from '../../quota/combiner.js';
 import { opened } from '../../runtime/connection.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
-import { offersMore } from './catalogue.js';
-import { entitlementMissing, entitlementsOf } from './entitlements-of.js';
-import { featureOf, isAllowance, limitOf } from './features.js';
-import { type QuotaState, quotaState, rateLimitHeaders } from './quota-state.js';
+import { checkAmount } from './amount.js';
+import { exceeded } from './exceeded.js';
+import { costOf, meteringOf } from './metering.js';
+import { type QuotaState, quotaState } from './quota-state.js';
+import { takeUnits } from './take-units.js';
 
 export interface Consumption {
   readonly subject: Subject;
@@ -21,11 +21,15 @@ export interface Consumption {
 
 /**
  * Uses up `amount` of a subject's allowance in the current period, all of it or nothing. Exact under any concurrency: the
- * amounts granted in a period never exceed the plan's limit.
+ * amounts granted in a period never exceed the plan's limit, and what was granted beside it.
+ *
+ * Units of a feature that is priced in credits are paid from those: then the state, and the extras of a refusal, are those of
+ * the feature `credits`.
  *
  * @throws {TypeError} when the amount is not a positive integer up to 2^53 − 1
  * @throws {TollgateError} `quota_exceeded` (429, extras `feature`, `limit`, `used`, `remaining`, `resetsAt`,
- *   `upgradeRequired`), `entitlement_missing` (403), `database_unavailable` (503)
+ *   `upgradeRequired`), `entitlement_missing` (403), `validation_failed` (400) when the amount costs more than 2^53 − 1 credits,
+ *   `database_unavailable` (503)
  * @example const { remaining } = await consumeQuota({ subject: { type: 'user', id }, feature: 'images' });
  */
 export async function consumeQuota({
@@ -36,22 +40,13 @@ export async function consumeQuota({
 }: Consumption): Promise<QuotaState> {
   checkAmount(amount);
   const connection = opened(rest.connection);
-  const { plan, tier, version } = await entitlementsOf({ subject, connection, strict: rest.strict });
-  const allowance = plan ? featureOf(plan, feature) : undefined;
-  if (allowance === undefined) throw await entitlementMissing(connection, { tier, missing: feature });
-  if (!isAllowance(allowance)) {
-    throw refuse('internal', {
-      detail: `The feature ${feature} is no allowance; give it { limit, per } in the plan`,
-    });
-  }
-  const limit = limitOf(allowance);
-  const key = { s: subjectKey(subject), f: feature };
-  const terms = { limit, per: allowance.per, version };
-  const taken = await take(connection, { key, amount, terms });
-  const state = quotaState(feature, amount, taken);
-  if (!taken.granted)
-    throw exceeded(state, amount, await offersMore(connection, { tier, feature, than: limit ?? 0 }));
-  refundable.set(state, { left: amount, terms });
+  const metering = await meteringOf(connection, { subject, feature, strict: rest.strict });
+  const { key, terms, tier } = metering;
+  const cost = costOf(amount, metering);
+  const taken = await takeUnits(connection, { key, amount: cost, terms });
+  const state = quotaState(key.f, cost, taken);
+  if (!taken.granted) throw await exceeded(connection, state, cost, tier);
+  refundable.set(state, { left: cost, terms });
   return state;
 }
 
@@ -85,20 +80,4 @@ export interface Refund {
   /** Default: all that was taken. */
   readonly amount?: number | undefined;
   readonly connection?: Connection | undefined;
-}
-
-/** True for what can be consumed. */
-export const isAmount = (amount: unknown): amount is number =>
-  Number.isSafeInteger(amount) && (amount as number) > 0;
-
-function checkAmount(amount: number): void {
-  if (!isAmount(amount))
-    throw new TypeError(`amount must be a positive integer up to 2^53 - 1, not ${amount}`);
-}
-
-function exceeded(state: QuotaState, amount: number, upgradeRequired: boolean) {
-  const { feature, limit, used, remaining, resetsAt, secondsLeft } = state;
-  const helps = secondsLeft !== null && amount <= (limit ?? amount); // more than a period allows is never granted
-  const headers = { ...rateLimitHeaders(state), ...(helps && { 'Retry-After': String(secondsLeft) }) };
-  return refuse('quota_exceeded', { feature, limit, used, remaining, resetsAt, upgradeRequired, headers });
 }
