@@ -149,6 +149,7 @@ export { type Grant, type GrantCredits, grantCredits } from './services/plans/gr
 export type { Entitlements } from './services/plans/granted.js';
 export type { QuotaState } from './services/plans/quota-state.js';
 export { type SyncPlans, syncPlans } from './services/plans/sync-plans.js';
+export { type QuotaWrite, type WithRun, type WithWrites, withQuota } from './services/plans/with-quota.js';
 export { ready } from './services/ready.js';
 export type { Session } from './services/sessions/as-session.js';
 export { type ListSessions, listSessions } from './services/sessions/list-sessions.js';

@@ -125,6 +125,21 @@ function product(shared: DemoOptions): Router {
   const asked = (ctx: Koa.ParameterizedContext) =>
     (ctx.request as unknown as { body: { amount?: number } }).body.amount ?? 1;
   api.post(
+    '/bundles',
+    endpoint(
+      body({}),
+      signedIn,
+      requireScope('images.write'),
+      organization(),
+      quota({ images: 1, tokens: 50 }),
+      function bundles(ctx) {
+        ctx.status = 201;
+        ctx.body = { id: randomUUID() };
+      },
+    ),
+  );
+
+  api.post(
     '/searches',
     endpoint(
       body({}, { amount: units }),

@@ -3,10 +3,11 @@ import type { Next, ParameterizedContext } from 'koa';
 import { isTollgateError } from '../errors.js';
 import { connectionOf, strictOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
-import { isAmount } from '../services/plans/amount.js';
-import { consumeQuota, refundQuota } from '../services/plans/consume-quota.js';
+import { refundQuota } from '../services/plans/consume-quota.js';
+import { isAmount } from '../services/plans/demand-of.js';
 import { codePattern } from '../services/plans/features.js';
 import { type QuotaState, rateLimitHeaders } from '../services/plans/quota-state.js';
+import { withQuota } from '../services/plans/with-quota.js';
 import type { SignedIn } from './authenticate.js';
 import type { Guard } from './guard.js';
 import { statusOf } from './problems.js';
@@ -18,10 +19,13 @@ export interface WithQuota<Feature extends string = string> {
   readonly quota: Readonly<Record<Feature, QuotaState>>;
 }
 
+/** Units that a request uses up: a positive integer, or a function of ctx that gives one. */
+export type QuotaAmount = number | ((ctx: ParameterizedContext) => number | Promise<number>);
+
 export interface QuotaOptions extends SharedOptions {
   subject?: SubjectChoice | undefined;
-  /** Units that a request uses up: a positive integer, or a function of ctx that gives one. Default 1. */
-  amount?: number | ((ctx: ParameterizedContext) => number | Promise<number>) | undefined;
+  /** Default 1. */
+  amount?: QuotaAmount | undefined;
   /**
    * When the units are given back: `'on-error'` (default) when the answer is 5xx, `'on-4xx'` also when it is 4xx; both also when
    * another quota of the route, further down, is used up.
@@ -31,56 +35,80 @@ export interface QuotaOptions extends SharedOptions {
 
 interface Read {
   readonly subject: SubjectChoice | undefined;
-  readonly amount: NonNullable<QuotaOptions['amount']>;
+  readonly amount: QuotaAmount;
   readonly refund: NonNullable<QuotaOptions['refund']>;
 }
 
+const amountSchema = Joi.alternatives(
+  Joi.number().integer().min(1).max(Number.MAX_SAFE_INTEGER),
+  Joi.function(),
+);
+
 const own = {
   subject: subjectChoice,
-  amount: Joi.alternatives(
-    Joi.number().integer().min(1).max(Number.MAX_SAFE_INTEGER),
-    Joi.function(),
-  ).default(1),
+  amount: amountSchema.default(1),
   refund: Joi.valid('never', 'on-error', 'on-4xx').default('on-error'),
 };
+
+const several = Joi.object().pattern(codePattern, amountSchema.required()).min(1);
 
 /**
  * Uses up units of the subject's allowance (by default the organization's, else the user's) before the handler runs, all of
  * them or none, and lets the request through. Exact under any concurrency and with any number of processes. The state is in
  * `ctx.state.quota[feature]` and in the headers `RateLimit-Policy` and `RateLimit` (none for unlimited).
  *
+ * Of several features, `quota({ images: 1, tokens: 50 })`, all are used up or none, in one transaction.
+ *
  * Refuses with 401 `token_missing`; 403 `permission_missing` (an API key for one organization, that would use up another's or its
  * user's); 429 `quota_exceeded` (extras `feature`, `limit`, `used`, `remaining`, `resetsAt`,
  * `upgradeRequired`; with `Retry-After`); 403 `entitlement_missing` when the plan does not know the feature; 400
- * `validation_failed` when `amount` gives no positive integer; 503 `database_unavailable`.
+ * `validation_failed` when `amount` gives no positive integer; 503 `overloaded`, `database_unavailable`.
  *
  * @example api.post('/images', organization(), quota('images'), generate);
  */
 export function quota<Feature extends string>(
-  feature: Feature,
+  features: Feature | Readonly<Record<Feature, QuotaAmount>>,
   options: QuotaOptions = {},
 ): Guard<SignedIn, WithQuota<Feature>> {
-  if (typeof feature !== 'string' || !codePattern.test(feature)) {
-    throw new TypeError(
-      "quota(): name the feature by its code, lower-case letters, digits and hyphens: quota('images')",
-    );
-  }
   const read = readOptions<Read>('quota', options, own);
+  const wanted = wantedOf(features, options.amount, read.amount);
 
   return async function quota(ctx, next) {
     const subject = await subjectOf(ctx, read.subject);
     requireReach(ctx, subject);
     const connection = connectionOf(ctx, read.connection);
-    const amount = await amountOf(ctx, read.amount);
     const strict = strictOf(ctx, read.strict);
-    const state = await consumeQuota({ subject, feature, amount, connection, strict });
-    for (const [name, value] of Object.entries(rateLimitHeaders(state))) ctx.append(name, value);
-    Object.assign(ctx.state, { quota: { ...(ctx.state.quota as object | undefined), [feature]: state } });
-    await settled(ctx, next, read.refund, () => refundQuota({ subject, state, connection }));
+    const amounts: Record<string, number> = {};
+    for (const [feature, amount] of wanted) amounts[feature] = await amountOf(ctx, amount);
+    const { quota } = await withQuota({ subject, amounts, connection, strict });
+    const states = Object.values(quota);
+    for (const state of states) {
+      for (const [name, value] of Object.entries(rateLimitHeaders(state))) ctx.append(name, value);
+    }
+    Object.assign(ctx.state, { quota: { ...(ctx.state.quota as object | undefined), ...quota } });
+    const giveBack = () => Promise.all(states.map((state) => refundQuota({ subject, state, connection })));
+    await settled(ctx, next, read.refund, giveBack);
   };
 }
 
-async function amountOf(ctx: ParameterizedContext, amount: Read['amount']): Promise<number> {
+/** The features that a guard names, each with what a request uses up of it. */
+function wantedOf(
+  features: string | Readonly<Record<string, QuotaAmount>>,
+  given: QuotaAmount | undefined,
+  amount: QuotaAmount,
+): [feature: string, amount: QuotaAmount][] {
+  if (typeof features === 'string') {
+    if (codePattern.test(features)) return [[features, amount]];
+  } else if (!several.required().validate(features).error) {
+    if (given === undefined) return Object.entries(features);
+    throw new TypeError('quota(): option amount is for one feature; several have theirs beside their codes');
+  }
+  throw new TypeError(
+    "quota(): name a feature by its code, lower-case letters, digits and hyphens: quota('images'); or several with their amounts: quota({ images: 1, tokens: 50 })",
+  );
+}
+
+async function amountOf(ctx: ParameterizedContext, amount: QuotaAmount): Promise<number> {
   const units = typeof amount === 'function' ? await amount(ctx) : amount;
   if (!isAmount(units))
     throw invalid([{ path: 'amount', message: 'must be a positive integer up to 2^53 - 1' }]);
@@ -92,7 +120,7 @@ async function settled(
   ctx: ParameterizedContext,
   next: Next,
   policy: Read['refund'],
-  giveBack: () => Promise<void>,
+  giveBack: () => Promise<unknown>,
 ): Promise<void> {
   const refundable = { never: Number.POSITIVE_INFINITY, 'on-error': 500, 'on-4xx': 400 }[policy];
   const settle = async (status: number) => {

@@ -50,11 +50,14 @@ export interface Outcome {
   readonly to: Date;
 }
 
-/** The fold of the database, once more: of each part whether it counts, and what is used after it. */
-export function fold(
-  parts: readonly Part[],
-  { granted, used, capacity, from }: Outcome,
-): { readonly counts: boolean; readonly used: number }[] {
+/** Whether a part counts, and what is used after it. */
+export interface Fate {
+  readonly counts: boolean;
+  readonly used: number;
+}
+
+/** The fold of the database, once more. */
+export function fold(parts: readonly Part[], { granted, used, capacity, from }: Outcome): Fate[] {
   let sum = used;
   return parts.map((part) => {
     const { amount } = part;

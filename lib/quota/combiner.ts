@@ -6,7 +6,7 @@ import type { UsageKey } from '../models/usage.js';
 import { changeFeed } from '../runtime/change-feed.js';
 import { inTime } from '../runtime/database.js';
 import { perConnection } from '../runtime/per-connection.js';
-import { type Batch, fold, type Outcome, type Part, type Terms } from './batch.js';
+import { type Batch, type Fate, fold, type Outcome, type Part, type Terms } from './batch.js';
 import { Changes } from './changes.js';
 import { type DatabaseClock, databaseClock } from './database-clock.js';
 import { type Answer, nameOf, Sender } from './sender.js';
@@ -41,7 +41,7 @@ interface Denial {
   readonly until: number;
   /** How many changes had been heard of when it was asked for. */
   readonly heard: number;
-  readonly taken: Omit<Taken, 'at'>;
+  readonly taken: Taken;
 }
 
 /** The requests of this process for one counter. */
@@ -253,16 +253,15 @@ class Combiner {
     const at = this.#clock.now();
     fold(parts, answer).forEach(({ counts: granted, used }, index) => {
       const part = parts[index] as Waiting;
-      const { limit, from, to, own, capacity } = answer;
-      const remaining = own === null ? null : Math.max(0, own - used);
-      const taken = { granted, used, limit, remaining, from, to };
+      const taken = takenOf(answer, { counts: granted, used }, at);
+      const { to, capacity } = answer;
       if (part.amount < 0) line.denial = undefined;
       else if (!granted && capacity !== null) {
         const until = performance.now() + Math.min(denied, to.getTime() - at.getTime());
         line.denial = { room: capacity - used, version: terms.version, until, heard, taken };
       }
-      if (!part.over) part.resolve({ ...taken, at });
-      else if (granted && part.amount > 0) this.#giveBack(part, from);
+      if (!part.over) part.resolve(taken);
+      else if (granted && part.amount > 0) this.#giveBack(part, taken.from);
     });
     this.#free(shipment);
   }
@@ -306,6 +305,13 @@ class Combiner {
     };
     setTimeout(look, glance);
   }
+}
+
+/** What a part of a batch met. */
+export function takenOf(outcome: Outcome, { counts, used }: Fate, at: Date): Taken {
+  const { limit, from, to, own } = outcome;
+  const remaining = own === null ? null : Math.max(0, own - used);
+  return { granted: counts, used, limit, remaining, from, to, at };
 }
 
 const combiners = perConnection((connection) => new Combiner(connection));

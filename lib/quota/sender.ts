@@ -14,7 +14,7 @@ interface Slot {
   readonly t: Date;
 }
 
-type Counter = UsageRow & { readonly p?: Readonly<Record<string, Slot>> };
+export type Counter = UsageRow & { readonly p?: Readonly<Record<string, Slot>> };
 
 /** `late`: nothing was counted nor will be, for the batch came after its deadline. */
 export type Answer = Outcome | 'late';
@@ -37,7 +37,7 @@ export class Sender {
   /** One batch, in one command while all of it fits, else in two. */
   async one(batch: Batch): Promise<Answer> {
     const all = isPlain(batch) ? await this.#modify(batch, fastStatement(batch)) : null;
-    return this.#answer(batch, all ?? (await this.#modify(batch, foldStatement(batch, false))));
+    return this.#answer(batch, all ?? (await this.#modify(batch, foldStatement(batch, 'first'))));
   }
 
   /** Batches of different counters, in one command and one more that reads what they met; twice that for those that do not fit. */
@@ -47,7 +47,7 @@ export class Sender {
     const counters = await this.#read(batches);
     const rest = batches.filter((batch) => slotOf(batch, counters.get(nameOf(batch.key))) === undefined);
     if (rest.length > 0) {
-      await this.#update(rest.map((batch) => foldStatement(batch, false)));
+      await this.#update(rest.map((batch) => foldStatement(batch, 'first')));
       for (const [name, counter] of await this.#read(rest)) counters.set(name, counter);
     }
     return batches.map((batch) => this.#answer(batch, counters.get(nameOf(batch.key))));
@@ -55,7 +55,7 @@ export class Sender {
 
   /** Once more a batch that may have been counted already, or may still be: it is counted once. */
   async again(batch: Batch): Promise<Answer> {
-    return this.#answer(batch, await this.#modify(batch, foldStatement(batch, true)));
+    return this.#answer(batch, await this.#modify(batch, foldStatement(batch, 'again')));
   }
 
   /** What became of a batch whose deadline is over; undefined where the counter does not tell. */
@@ -65,16 +65,9 @@ export class Sender {
   }
 
   #answer(batch: Batch, counter: Counter | null | undefined): Answer {
-    if (!counter) throw new Error('The counter is gone'); // deleted in between, with its subject
     const slot = slotOf(batch, counter);
     if (slot) databaseClock(this.#connection).heard(slot.t);
-    const met = { ...stateOf(counter, batch), from: counter.from, to: counter.to, limit: counter.lim };
-    if (slot?.s === 'all')
-      return { ...met, granted: 'all', used: Math.max(0, met.used - total(batch.parts)) };
-    if (slot?.s === 'some') return { ...met, granted: 'some', used: slot.b, capacity: slot.m };
-    const none = { ...met, granted: 'none' } as const;
-    const wouldFit = fold(batch.parts, { ...none, granted: 'some' }).some(({ counts }) => counts);
-    return wouldFit ? 'late' : none;
+    return answerOf(batch, counter);
   }
 
   async #modify(batch: Batch, { q: query, u: update, upsert = false }: Statement): Promise<Counter | null> {
@@ -139,6 +132,18 @@ export const nameOf = ({ s, f }: UsageKey): string => `${f} ${s}`;
 function slotOf({ slot, sequence }: Batch, counter: Counter | null | undefined): Slot | undefined {
   const own = counter?.p?.[slot];
   return own?.n === sequence ? own : undefined;
+}
+
+/** What a batch has met, as the counter says after it. */
+export function answerOf(batch: Batch, counter: Counter | null | undefined): Answer {
+  if (!counter) throw new Error('The counter is gone'); // deleted in between, with its subject
+  const slot = slotOf(batch, counter);
+  const met = { ...stateOf(counter, batch), from: counter.from, to: counter.to, limit: counter.lim };
+  if (slot?.s === 'all') return { ...met, granted: 'all', used: Math.max(0, met.used - total(batch.parts)) };
+  if (slot?.s === 'some') return { ...met, granted: 'some', used: slot.b, capacity: slot.m };
+  const none = { ...met, granted: 'none' } as const;
+  const wouldFit = fold(batch.parts, { ...none, granted: 'some' }).some(({ counts }) => counts);
+  return wouldFit ? 'late' : none;
 }
 
 /** What is used of a counter, and of how much. */

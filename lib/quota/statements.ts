@@ -47,15 +47,18 @@ const history = 24;
 
 /**
  * Counts those amounts of a batch that fit, in their order. Starts the counter, or its next period; takes the newer
- * entitlements; forgets balances that are over; and says in its slot what it met. `again` writes the slot also where nothing was
- * granted, so that an earlier attempt which is still under way finds it and counts nothing.
+ * entitlements; forgets balances that are over; and says in its slot what it met.
+ *
+ * Sent `again` it writes the slot also where nothing was granted, so that an earlier attempt which is still under way finds it and
+ * counts nothing. `inside` a transaction, which takes effect once by itself, it writes the slot in any case: that locks the counter.
  */
-export function foldStatement(batch: Batch, again: boolean): Statement {
+export function foldStatement(batch: Batch, sent: 'first' | 'again' | 'inside'): Statement {
   const { key, slot, sequence, deadline } = batch;
   const mine = `p.${slot}`;
-  const skip = { $or: [{ $gte: [`$${mine}.n`, sequence] }, { $gt: ['$$NOW', deadline] }] };
+  const isOut = { $or: [{ $gte: [`$${mine}.n`, sequence] }, { $gt: ['$$NOW', deadline] }] };
+  const skip = sent === 'inside' ? false : isOut;
   const given = batch.parts.some(({ amount }) => amount < 0);
-  const noted = given || again ? { $not: '$w.skip' } : { $ne: ['$w.used', '$w.then'] };
+  const noted = given || sent !== 'first' ? { $not: '$w.skip' } : { $ne: ['$w.used', '$w.then'] };
   const note = { n: sequence, s: 'some', b: '$w.used', m: '$w.capacity', t: '$$NOW' };
   return {
     q: { _id: key },

@@ -1,13 +1,10 @@
 import type { Connection } from 'mongoose';
-import type { Terms } from '../../quota/batch.js';
-import { take } from '../../quota/combiner.js';
+import type { Take } from '../../quota/combiner.js';
 import { opened } from '../../runtime/connection.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
-import { checkAmount } from './amount.js';
-import { exceeded } from './exceeded.js';
-import { costOf, meteringOf } from './metering.js';
+import { checkAmount, demandOf } from './demand-of.js';
 import { type QuotaState, quotaState } from './quota-state.js';
-import { takeUnits } from './take-units.js';
+import { take } from './take.js';
 
 export interface Consumption {
   readonly subject: Subject;
@@ -28,30 +25,35 @@ export interface Consumption {
  *
  * @throws {TypeError} when the amount is not a positive integer up to 2^53 − 1
  * @throws {TollgateError} `quota_exceeded` (429, extras `feature`, `limit`, `used`, `remaining`, `resetsAt`,
- *   `upgradeRequired`), `entitlement_missing` (403), `validation_failed` (400) when the amount costs more than 2^53 − 1 credits,
- *   `database_unavailable` (503)
+ *   `upgradeRequired`), `entitlement_missing` (403), `validation_failed` (400) when the amount costs more than 2^53 − 1 credits, `overloaded` (503; it was not counted), `database_unavailable` (503)
  * @example const { remaining } = await consumeQuota({ subject: { type: 'user', id }, feature: 'images' });
  */
-export async function consumeQuota({
-  subject,
-  feature,
-  amount = 1,
-  ...rest
-}: Consumption): Promise<QuotaState> {
-  checkAmount(amount);
+export async function consumeQuota({ amount = 1, ...rest }: Consumption): Promise<QuotaState> {
   const connection = opened(rest.connection);
-  const metering = await meteringOf(connection, { subject, feature, strict: rest.strict });
-  const { key, terms, tier } = metering;
-  const cost = costOf(amount, metering);
-  const taken = await takeUnits(connection, { key, amount: cost, terms });
-  const state = quotaState(key.f, cost, taken);
-  if (!taken.granted) throw await exceeded(connection, state, cost, tier);
-  refundable.set(state, { left: cost, terms });
-  return state;
+  const { exceeded, ...demand } = await demandOf(connection, { ...rest, amount });
+  const taken = await take(connection, demand);
+  const state = quotaState(demand.key.f, demand.amount, taken);
+  if (!taken.granted) throw await exceeded(state);
+  return refundableAs(state, demand);
 }
 
 /** What may still be given back of each consumption of this process. */
-const refundable = new WeakMap<QuotaState, { left: number; readonly terms: Terms }>();
+const refundable = new WeakMap<QuotaState, { left: number; readonly taken: Take }>();
+
+/** Notes what `refundQuota` can give back. */
+export function refundableAs(state: QuotaState, taken: Take): QuotaState {
+  refundable.set(state, { left: taken.amount, taken });
+  return state;
+}
+
+export interface Refund {
+  readonly subject: Subject;
+  /** What the consumption answered. */
+  readonly state: QuotaState;
+  /** Default: all that was taken. */
+  readonly amount?: number | undefined;
+  readonly connection?: Connection | undefined;
+}
 
 /**
  * Gives back what a consumption took, or `amount` units of it, to the period that they were taken from; nothing when that is
@@ -65,19 +67,10 @@ export async function refundQuota({ subject, state, amount = state.taken, ...res
   checkAmount(amount);
   const connection = opened(rest.connection);
   const own = refundable.get(state);
-  if (own === undefined) throw new TypeError('state must be what consumeQuota() answered, the very object');
+  if (own?.taken.key.s !== subjectKey(subject))
+    throw new TypeError('state must be what consumeQuota() answered for this subject, the very object');
   const given = Math.min(amount, own.left);
   if (given === 0) return;
   own.left -= given;
-  const key = { s: subjectKey(subject), f: state.feature };
-  await take(connection, { key, amount: -given, terms: own.terms, from: state.startedAt });
-}
-
-export interface Refund {
-  readonly subject: Subject;
-  /** What the consumption answered. */
-  readonly state: QuotaState;
-  /** Default: all that was taken. */
-  readonly amount?: number | undefined;
-  readonly connection?: Connection | undefined;
+  await take(connection, { ...own.taken, amount: -given, from: state.startedAt });
 }

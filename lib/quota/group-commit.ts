@@ -1,0 +1,200 @@
+import { randomBytes } from 'node:crypto';
+import type { ClientSession, Connection } from 'mongoose';
+import { isTollgateError, refuse } from '../errors.js';
+import { Usage, type UsageKey } from '../models/usage.js';
+import { perConnection } from '../runtime/per-connection.js';
+import { transaction } from '../runtime/transaction.js';
+import { type Batch, fold, type Outcome, type Part, type Terms } from './batch.js';
+import { type Taken, takenOf } from './combiner.js';
+import { databaseClock } from './database-clock.js';
+import { answerOf, type Counter, nameOf } from './sender.js';
+import { foldStatement, projection } from './statements.js';
+
+/** So many units of one counter. */
+export interface Demand {
+  readonly key: UsageKey;
+  readonly terms: Terms;
+  readonly amount: number;
+}
+
+/** What has `bulkWrite`: a model, or one that is bound to a tenant. */
+export interface Writable {
+  bulkWrite(operations: never[], options: { session: ClientSession; ordered: boolean }): Promise<unknown>;
+}
+
+/** A write of the application's own, as `bulkWrite` takes it. */
+export interface Write {
+  readonly model: Writable;
+  readonly operation: object;
+}
+
+/** All demands are met and all writes done, or none. */
+export interface Member {
+  readonly demands: readonly Demand[];
+  readonly writes: readonly Write[];
+}
+
+interface Waiting extends Member {
+  resolve(taken: Result): void;
+  reject(error: unknown): void;
+}
+
+/** What became of a member. Where a demand could not be met nothing was taken, of the others neither. */
+export interface Result {
+  readonly granted: boolean;
+  /** What each demand met, by `nameOf` its key. */
+  readonly taken: ReadonlyMap<string, Taken>;
+}
+
+/** The members of one transaction at most. */
+const largest = 256;
+/** Members that may wait for one counter. */
+const queue = 5_000;
+/** Milliseconds for which a batch may take effect. */
+const effective = 10_000;
+
+/**
+ * Commits many members in one transaction: those that wait for the same counters while one is under way share the next. A member
+ * whose own writes fail is refused alone, and the others run again without it.
+ */
+class GroupCommit {
+  readonly #connection: Connection;
+  readonly #slot = `g${randomBytes(9).toString('base64url')}`;
+  readonly #groups = new Map<string, Waiting[]>();
+  #sequence = 0;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  commit(member: Member): Promise<Result> {
+    const demands = [...member.demands].sort((one, other) => (nameOf(one.key) < nameOf(other.key) ? -1 : 1));
+    const name = JSON.stringify(demands.map(({ key }) => nameOf(key)));
+    return new Promise((resolve, reject) => {
+      const group = this.#groups.get(name);
+      if (group && group.length >= queue) return reject(refuse('overloaded'));
+      const waiting = { demands, writes: member.writes, resolve, reject };
+      if (group) return void group.push(waiting);
+      const opened = [waiting];
+      this.#groups.set(name, opened);
+      queueMicrotask(() => void this.#run(name, opened));
+    });
+  }
+
+  async #run(name: string, group: Waiting[]): Promise<void> {
+    while (group.length > 0) await this.#settle(group.splice(0, largest));
+    this.#groups.delete(name);
+  }
+
+  /** Commits the members, without those whose writes fail. */
+  async #settle(members: readonly Waiting[]): Promise<void> {
+    if (members.length === 0) return;
+    try {
+      const results = await this.#together(members);
+      members.forEach(({ resolve }, index) => void resolve(results[index] as Result));
+    } catch (error) {
+      if (members.length === 1) return (members[0] as Waiting).reject(error);
+      if (isTollgateError(error)) return members.forEach(({ reject }) => void reject(error)); // the database's, nobody's own
+      const half = members.length >> 1;
+      await this.#settle(members.slice(0, half));
+      await this.#settle(members.slice(half));
+    }
+  }
+
+  #together(members: readonly Waiting[]): Promise<Result[]> {
+    return transaction(this.#connection, async (session) => {
+      const results = await this.#take(session, members);
+      const writes = new Map<Writable, object[]>();
+      members.forEach((member, index) => {
+        if (!results[index]?.granted) return;
+        for (const { model, operation } of member.writes)
+          writes.set(model, [...(writes.get(model) ?? []), operation]);
+      });
+      for (const [model, operations] of writes) {
+        await model.bulkWrite(operations as never[], { session, ordered: true });
+      }
+      return results;
+    });
+  }
+
+  /** One fold where everybody wants of one counter; else each counter is locked first, and what all of a member's demands fit in is counted. */
+  async #take(session: ClientSession, members: readonly Waiting[]): Promise<Result[]> {
+    const counters = (members[0] as Waiting).demands;
+    if (counters.length === 1) {
+      const parts = members.map(({ demands }) => demands[0] as Demand);
+      const outcome = await this.#fold(session, parts);
+      return fold(parts, outcome).map(({ counts: granted, used }) => ({
+        granted,
+        taken: new Map([[nameOf((parts[0] as Demand).key), this.#taken(outcome, granted, used)]]),
+      }));
+    }
+    const outcomes: Outcome[] = [];
+    for (const [index] of counters.entries()) {
+      const terms = members.map(({ demands }) => demands[index] as Demand);
+      outcomes.push(await this.#fold(session, terms, []));
+    }
+    const used = outcomes.map((outcome) => outcome.used);
+    const results = members.map(({ demands }): Result => {
+      const after = demands.map(({ amount }, index) => (used[index] as number) + amount);
+      const fit = outcomes.map(
+        ({ capacity }, index) => capacity === null || (after[index] as number) <= capacity,
+      );
+      const granted = !fit.includes(false);
+      if (granted) used.splice(0, used.length, ...after);
+      const taken = demands.map(({ key }, index) => {
+        const outcome = outcomes[index] as Outcome;
+        return [nameOf(key), this.#taken(outcome, fit[index] as boolean, used[index] as number)] as const;
+      });
+      return { granted, taken: new Map(taken) };
+    });
+    for (const [index, outcome] of outcomes.entries()) {
+      const amount = (used[index] as number) - outcome.used;
+      const [demand] = members.map(({ demands }) => demands[index] as Demand) as [Demand];
+      if (amount > 0) await this.#fold(session, [{ ...demand, amount }]);
+    }
+    return results;
+  }
+
+  #taken(outcome: Outcome, granted: boolean, used: number): Taken {
+    return takenOf(outcome, { counts: granted, used }, databaseClock(this.#connection).now());
+  }
+
+  /** Counts `parts` in one counter; without any it is locked for the transaction all the same. */
+  async #fold(
+    session: ClientSession,
+    demands: readonly Demand[],
+    parts: readonly Part[] = demands,
+  ): Promise<Outcome> {
+    const clock = databaseClock(this.#connection);
+    if (clock.isMute) await clock.ask();
+    const newest = demands.reduce((best, demand) =>
+      demand.terms.version > best.terms.version ? demand : best,
+    );
+    this.#sequence += 1;
+    const batch: Batch = {
+      ...newest,
+      parts,
+      slot: this.#slot,
+      sequence: this.#sequence,
+      deadline: new Date(clock.now().getTime() + effective),
+      isFirst: false,
+    };
+    const { q, u } = foldStatement(batch, 'inside');
+    const counters = Usage(this.#connection).collection;
+    const found = await counters.findOneAndUpdate(q, u as never, {
+      upsert: true,
+      returnDocument: 'after',
+      projection: projection([this.#slot]),
+      session,
+    });
+    const answer = answerOf(batch, found as unknown as Counter);
+    if (answer === 'late') throw refuse('database_unavailable');
+    return answer;
+  }
+}
+
+const groups = perConnection((connection) => new GroupCommit(connection));
+
+/** Meets the demands of a member and does its writes in one transaction, together with others who want the same just now. */
+export const commitTogether = (connection: Connection, member: Member): Promise<Result> =>
+  groups(connection).commit(member);

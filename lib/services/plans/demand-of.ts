@@ -1,0 +1,60 @@
+import type { Connection } from 'mongoose';
+import { refuse } from '../../errors.js';
+import type { Demand } from '../../quota/group-commit.js';
+import type { Subject } from '../../runtime/subject.js';
+import { offersMore } from './catalogue.js';
+import { costOf, meteringOf } from './metering.js';
+import { type QuotaState, rateLimitHeaders } from './quota-state.js';
+
+export interface Wanted {
+  readonly subject: Subject;
+  readonly feature: string;
+  readonly amount: number;
+  readonly strict?: boolean | undefined;
+}
+
+/** What a consumption asks of which counter, and the refusal when that has not enough. */
+export interface DemandOf extends Demand {
+  /** What was asked for; the counter may be that of `credits`. */
+  readonly feature: string;
+  readonly exceeded: (state: QuotaState) => Promise<Error>;
+}
+
+/**
+ * What the subject's plan says of a consumption.
+ *
+ * @throws {TypeError} when the amount is not a positive integer up to 2^53 − 1
+ * @throws {TollgateError} `entitlement_missing` (403) when the plan does not have the feature, `internal` (500) when it is no
+ *   allowance, `validation_failed` (400) when the amount costs more than 2^53 − 1 credits, `database_unavailable` (503)
+ */
+export async function demandOf(connection: Connection, wanted: Wanted): Promise<DemandOf> {
+  const { subject, feature, amount, strict } = wanted;
+  checkAmount(amount);
+  const metering = await meteringOf(connection, { subject, feature, strict });
+  const { key, terms, tier } = metering;
+  const cost = costOf(amount, metering);
+  return {
+    feature,
+    key,
+    amount: cost,
+    terms,
+    exceeded: async (state) =>
+      exceeded(state, cost, await offersMore(connection, { tier, feature: key.f, than: terms.limit ?? 0 })),
+  };
+}
+
+/** True for what can be consumed. */
+export const isAmount = (amount: unknown): amount is number =>
+  Number.isSafeInteger(amount) && (amount as number) > 0;
+
+export function checkAmount(amount: number): void {
+  if (!isAmount(amount))
+    throw new TypeError(`amount must be a positive integer up to 2^53 - 1, not ${amount}`);
+}
+
+function exceeded(state: QuotaState, amount: number, upgradeRequired: boolean) {
+  const { feature, limit, used, remaining, resetsAt, secondsLeft } = state;
+  const helps = secondsLeft !== null && amount <= (limit ?? amount); // more than a period allows is never granted
+  const headers = { ...rateLimitHeaders(state), ...(helps && { 'Retry-After': String(secondsLeft) }) };
+  return refuse('quota_exceeded', { feature, limit, used, remaining, resetsAt, upgradeRequired, headers });
+}

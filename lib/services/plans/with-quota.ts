@@ -1,0 +1,124 @@
+import type { ClientSession, Connection } from 'mongoose';
+import { isTollgateError } from '../../errors.js';
+import { type Taken, take } from '../../quota/combiner.js';
+import { commitTogether, type Writable, type Write } from '../../quota/group-commit.js';
+import { nameOf } from '../../quota/sender.js';
+import { opened } from '../../runtime/connection.js';
+import type { Subject } from '../../runtime/subject.js';
+import { transaction } from '../../runtime/transaction.js';
+import { refundableAs, refundQuota } from './consume-quota.js';
+import { type DemandOf, demandOf } from './demand-of.js';
+import { type QuotaState, quotaState } from './quota-state.js';
+
+/** A write as `Model.bulkWrite` takes it, with the model that it is for, or a handle of one that is bound to a tenant. */
+export type QuotaWrite = { readonly model: Writable } & (
+  | { readonly insertOne: { readonly document: object } }
+  | { readonly updateOne: { readonly filter: object; readonly update: object } }
+  | { readonly deleteOne: { readonly filter: object } }
+);
+
+interface Common {
+  readonly subject: Subject;
+  /** Units of each feature, positive integers: all are taken, or none. */
+  readonly amounts: Readonly<Record<string, number>>;
+  readonly connection?: Connection | undefined;
+  /** True reads the plan from the database instead of remembering it. Default false. */
+  readonly strict?: boolean | undefined;
+}
+
+export interface WithWrites extends Common {
+  /** Done in the transaction that counts. */
+  readonly writes?: readonly QuotaWrite[] | undefined;
+}
+
+export interface WithRun<T> extends Common {
+  /**
+   * Runs in a transaction, perhaps more than once, after the units were counted; when it throws, they are given back.
+   */
+  readonly run: (session: ClientSession) => Promise<T>;
+}
+
+/**
+ * Uses up units of one or several allowances, all of them or none, together with writes of the application's own.
+ *
+ * With `writes` it is one transaction, which many callers share: what is counted is written, and nothing else. With `run` the units are
+ * counted first, so a process that dies in between leaves them used; never is anything written that was not counted.
+ *
+ * @returns the state of each feature, and what `run` gave
+ * @throws {TypeError} when an amount is not a positive integer up to 2^53 − 1, or there is none
+ * @throws {TollgateError} `quota_exceeded` (429, of the first feature that has not enough), `entitlement_missing` (403), `overloaded`
+ *   (503), `database_unavailable` (503); and whatever the writes throw, then nothing was counted
+ * @example await withQuota({ subject, amounts: { projects: 1 }, writes: [{ model: Project, insertOne: { document } }] });
+ */
+export async function withQuota(input: WithWrites): Promise<{ quota: Record<string, QuotaState> }>;
+export async function withQuota<T>(
+  input: WithRun<T>,
+): Promise<{ quota: Record<string, QuotaState>; result: T }>;
+export async function withQuota<T>(
+  input: WithWrites & Partial<WithRun<T>>,
+): Promise<{ quota: Record<string, QuotaState>; result?: T }> {
+  const { subject, amounts, writes, run, strict, ...rest } = input;
+  const connection = opened(rest.connection);
+  const features = Object.entries(amounts);
+  if (features.length === 0) throw new TypeError('withQuota(): option amounts must name a feature');
+  if (run && writes) throw new TypeError('withQuota(): give it writes or run, not both');
+  const demands = await Promise.all(
+    features.map(([feature, amount]) => demandOf(connection, { subject, feature, amount, strict })),
+  );
+  const quota = await taken(connection, demands, writes);
+  return run ? { quota, result: await settled(connection, subject, quota, run) } : { quota };
+}
+
+/** Takes all demands, or throws the refusal of the first that has not enough. */
+async function taken(
+  connection: Connection,
+  demands: readonly DemandOf[],
+  writes: readonly QuotaWrite[] = [],
+): Promise<Record<string, QuotaState>> {
+  const operations = writes.map(({ model, ...operation }): Write => ({ model, operation }));
+  const counters = joined(demands);
+  const [first, ...others] = counters as [DemandOf, ...DemandOf[]];
+  const alone = others.length === 0 && operations.length === 0;
+  const found = alone
+    ? new Map([[nameOf(first.key), await take(connection, first)]])
+    : (await commitTogether(connection, { demands: counters, writes: operations })).taken;
+  const states = demands.map((demand) => {
+    const counter = found.get(nameOf(demand.key)) as Taken;
+    return { demand, counter, state: quotaState(demand.key.f, demand.amount, counter) };
+  });
+  const refused = states.find(({ counter }) => !counter.granted);
+  if (refused) throw await refused.demand.exceeded(refused.state);
+  return Object.fromEntries(
+    states.map(({ demand: { feature, key, terms, amount }, state }) => [
+      feature,
+      refundableAs(state, { key, terms, amount }),
+    ]),
+  );
+}
+
+/** One demand a counter: several features may be paid from the same credits. */
+function joined(demands: readonly DemandOf[]): readonly DemandOf[] {
+  const counters = new Map<string, DemandOf>();
+  for (const demand of demands) {
+    const amount = demand.amount + (counters.get(nameOf(demand.key))?.amount ?? 0);
+    counters.set(nameOf(demand.key), { ...demand, amount });
+  }
+  return [...counters.values()];
+}
+
+/** Runs the application's own transaction, and gives back what was counted for it when that fails. */
+async function settled<T>(
+  connection: Connection,
+  subject: Subject,
+  quota: Readonly<Record<string, QuotaState>>,
+  run: (session: ClientSession) => Promise<T>,
+): Promise<T> {
+  try {
+    return await transaction(connection, run);
+  } catch (error) {
+    if (isTollgateError(error, 'database_unavailable')) throw error; // it may have been committed
+    const refunds = Object.values(quota).map((state) => refundQuota({ subject, state, connection }));
+    await Promise.allSettled(refunds);
+    throw error;
+  }
+}

@@ -1,0 +1,193 @@
+import { expect } from 'chai';
+import { type ClientSession, type Connection, Schema } from 'mongoose';
+import { consumeQuota, syncPlans, Usage, withQuota } from '../../lib/index.js';
+import { watchCommands } from '../support/commands.js';
+import { connect, countBy, emptyWorld, inspector, times, world } from '../support/world.js';
+
+const subject = { type: 'organization', id: 'acme' } as const;
+const noteSchema = new Schema({ title: { type: String, required: true, unique: true }, done: Boolean });
+
+const notesOf = (connection: Connection) => connection.model('Note', noteSchema);
+const used = async (feature: string) =>
+  (await Usage(inspector()).findOne({ '_id.f': feature }).lean())?.u ?? 0;
+const notes = () => notesOf(inspector());
+const codeOf = (work: Promise<unknown>) =>
+  work.then(
+    () => ({ outcome: 'done' }),
+    ({ code }) => ({ outcome: String(code) }),
+  );
+
+/** A plan with so many units of each feature, and a collection of notes. */
+async function notesWorld(limits: Record<string, number>) {
+  const { shared, connection } = await emptyWorld();
+  const features = Object.fromEntries(
+    Object.entries(limits).map(([code, limit]) => [code, { limit, per: 'day' } as const]),
+  );
+  await syncPlans({ ...shared, plans: { free: { name: 'Free', tier: 0, default: true, features } } });
+  await notesOf(inspector()).createIndexes();
+  const Note = notesOf(connection);
+  const insert = (title: string | undefined, amounts: Record<string, number> = { notes: 1 }, model = Note) =>
+    withQuota({
+      connection: model.db,
+      subject,
+      amounts,
+      writes: [{ model, insertOne: { document: { title } } }],
+    });
+  return { shared, connection, Note, insert };
+}
+
+describe('withQuota()', () => {
+  describe('with writes', () => {
+    it('writes exactly what it counts, of more callers than there are units', async () => {
+      const { insert } = await notesWorld({ notes: 20 });
+      const outcomes = await Promise.all(times(60, (index) => codeOf(insert(`note ${index}`))));
+      expect(countBy(outcomes, 'outcome')).to.deep.equal({ done: 20, quota_exceeded: 40 });
+      expect([await notes().countDocuments(), await used('notes')]).to.deep.equal([20, 20]);
+    });
+
+    it('does so when two processes write and others only count', async () => {
+      const { insert, connection, Note } = await notesWorld({ notes: 50 });
+      const there = notesOf(await connect());
+      const outcomes = await Promise.all(
+        times(90, (index) => {
+          if (index % 3 === 2) return codeOf(consumeQuota({ connection, subject, feature: 'notes' }));
+          return codeOf(insert(`note ${index}`, { notes: 1 }, index % 3 ? there : Note));
+        }),
+      );
+      const granted = countBy(outcomes, 'outcome').done as number;
+      const counted = outcomes.filter(({ outcome }, index) => index % 3 === 2 && outcome === 'done').length;
+      expect([granted, await used('notes')]).to.deep.equal([50, 50]);
+      expect(await notes().countDocuments()).to.equal(50 - counted);
+    });
+
+    it('refuses a caller whose write fails alone, with its own error, and counts nothing for it', async () => {
+      const { insert } = await notesWorld({ notes: 100 });
+      await insert('taken');
+      const titles = times(40, (index) =>
+        index === 7 ? undefined : index % 10 === 3 ? 'taken' : `note ${index}`,
+      );
+      const outcomes = await Promise.all(titles.map((title) => codeOf(insert(title))));
+      expect(countBy(outcomes, 'outcome')).to.deep.equal({ done: 35, 11000: 4, undefined: 1 });
+      expect([await notes().countDocuments(), await used('notes')]).to.deep.equal([36, 36]);
+    });
+
+    it('shares transactions among callers who come together', async () => {
+      const { insert } = await notesWorld({ notes: 1_000 });
+      const watched = await connect(undefined, { monitorCommands: true });
+      const names = watchCommands(watched);
+      await insert('first', { notes: 1 }, notesOf(watched)); // whatever is read once
+      names.length = 0;
+      await Promise.all(times(100, (index) => insert(`note ${index}`, { notes: 1 }, notesOf(watched))));
+      const counts = countBy(
+        names.map((name) => ({ name })),
+        'name',
+      );
+      expect(counts.commitTransaction).to.be.at.most(3);
+      expect(counts.insert).to.be.at.most(3);
+      expect(counts.findAndModify).to.be.at.most(3);
+    });
+
+    it('updates and deletes in the same transaction', async () => {
+      const { connection, insert, Note } = await notesWorld({ notes: 10 });
+      await insert('one');
+      await insert('two');
+      await withQuota({
+        connection,
+        subject,
+        amounts: { notes: 2 },
+        writes: [
+          { model: Note, updateOne: { filter: { title: 'one' }, update: { done: true } } },
+          { model: Note, deleteOne: { filter: { title: 'two' } } },
+        ],
+      });
+      expect(await notes().find({}, { _id: 0, title: 1, done: 1 }).lean()).to.deep.equal([
+        { title: 'one', done: true },
+      ]);
+      expect(await used('notes')).to.equal(4);
+    });
+  });
+
+  describe('with run', () => {
+    it('gives what it gives, in a transaction of its own', async () => {
+      const { connection, Note } = await notesWorld({ notes: 5 });
+      const { quota, result } = await withQuota({
+        connection,
+        subject,
+        amounts: { notes: 2 },
+        run: async (session: ClientSession) =>
+          (await Note.insertMany([{ title: 'a' }, { title: 'b' }], { session })).length,
+      });
+      expect([result, quota.notes?.used, quota.notes?.remaining]).to.deep.equal([2, 2, 3]);
+    });
+
+    it('gives the units back and writes nothing when it throws', async () => {
+      const { connection, Note } = await notesWorld({ notes: 5, pages: 9 });
+      const run = async (session: ClientSession) => {
+        await Note.insertMany([{ title: 'a' }], { session });
+        throw new Error('changed my mind');
+      };
+      const outcome = withQuota({ connection, subject, amounts: { notes: 1, pages: 3 }, run });
+      expect(await outcome.catch(({ message }) => message)).to.equal('changed my mind');
+      expect([await notes().countDocuments(), await used('notes'), await used('pages')]).to.deep.equal([
+        0, 0, 0,
+      ]);
+    });
+  });
+
+  it('takes units of several features, all or none, whoever else takes of them', async () => {
+    const { connection, insert, Note } = await notesWorld({ notes: 30, pages: 100 });
+    const there = notesOf(await connect());
+    const outcomes = await Promise.all([
+      ...times(40, (index) => codeOf(insert(`n ${index}`, { notes: 1, pages: 5 }, index % 2 ? there : Note))),
+      ...times(10, () => codeOf(consumeQuota({ connection, subject, feature: 'notes' }))),
+    ]);
+    const both = outcomes.slice(0, 40).filter(({ outcome }) => outcome === 'done').length;
+    const alone = outcomes.slice(40).filter(({ outcome }) => outcome === 'done').length;
+    expect([both, alone]).to.deep.equal([20, 10]); // the pages end first
+    expect([await used('pages'), await used('notes'), await notes().countDocuments()]).to.deep.equal([
+      100, 30, 20,
+    ]);
+  });
+
+  it('commits once when the answer to a commit is lost', async () => {
+    const { insert } = await notesWorld({ notes: 5 });
+    const failPoint = (data: object) =>
+      inspector()
+        .db?.admin()
+        .command({ configureFailPoint: 'failCommand', ...data });
+    await failPoint({
+      mode: { times: 1 },
+      data: { failCommands: ['commitTransaction'], closeConnection: true, appName: 'koa-tollgate' },
+    });
+    await insert('once');
+    expect([await notes().countDocuments(), await used('notes')]).to.deep.equal([1, 1]);
+  });
+
+  it('refuses what it cannot do before anything is counted', async () => {
+    const { connection } = await notesWorld({ notes: 5 });
+    const wrong = (input: object) =>
+      withQuota({ connection, subject, ...input } as never).catch(({ name, code }) => code ?? name);
+    expect(await wrong({ amounts: {} })).to.equal('TypeError');
+    for (const amount of [0, -1, 1.5, Number.NaN, '5', 2 ** 53])
+      expect(await wrong({ amounts: { notes: amount } }), String(amount)).to.equal('TypeError');
+    expect(await wrong({ amounts: { notes: 1 }, writes: [], run: () => {} })).to.equal('TypeError');
+    expect(await wrong({ amounts: { notes: 1, videos: 1 } })).to.equal('entitlement_missing');
+    expect(await Usage(inspector()).countDocuments()).to.equal(0);
+  });
+});
+
+describe('quota() of several features', () => {
+  it('uses up all of them or none, and says of each what is left', async () => {
+    const { as, globex } = await world();
+    const ada = await as('ada@example.com', { 'X-Organization-Id': globex });
+    const answers = await Promise.all(times(15, () => ada.post('/api/bundles')));
+    expect(countBy(answers, 'status')).to.deep.equal({ 201: 10, 429: 5 });
+    expect(answers.find(({ status }) => status === 429)?.body).to.include({
+      feature: 'images',
+      remaining: 0,
+    });
+    expect([await used('images'), await used('tokens')]).to.deep.equal([10, 500]);
+    const { headers } = answers.find(({ status }) => status === 201) ?? expect.fail();
+    expect(headers['ratelimit-policy']).to.match(/^"images";q=10;w=\d+, "tokens";q=10000;w=\d+$/);
+  });
+});
