@@ -115,6 +115,11 @@ class Combiner {
     });
   }
 
+  /** Forgets what was refused: units have come back. */
+  forget({ s: subject }: UsageKey): void {
+    this.#changes.hear(subject);
+  }
+
   #lineOf(key: UsageKey): Line {
     const name = nameOf(key);
     const known = this.#lines.get(name);
@@ -324,3 +329,7 @@ const combiners = perConnection((connection) => new Combiner(connection));
  */
 export const take = (connection: Connection, request: Take): Promise<Taken> =>
   combiners(connection).take(request);
+
+/** Lets the next request for a counter ask the database, whatever was refused just now: something has been given back. */
+export const forgetDenial = (connection: Connection, key: UsageKey): void =>
+  combiners(connection).forget(key);

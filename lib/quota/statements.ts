@@ -105,7 +105,7 @@ function periodOf({ per, anchor = new Date(0) }: Terms): { from: unknown; to: un
 }
 
 /** The counter in the current period and under the newest entitlements; `$set` reads what was there before. */
-function turned(terms: Terms): object {
+export function turned(terms: Terms): object {
   const { from, to } = periodOf(terms);
   const isNewer = { $lt: [{ $ifNull: ['$lv', -1] }, terms.version] };
   const before = {

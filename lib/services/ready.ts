@@ -11,6 +11,7 @@ import { Organizations } from '../models/organization.js';
 import { Outbox } from '../models/outbox.js';
 import { Plans } from '../models/plan.js';
 import { RateLimits } from '../models/rate-limit.js';
+import { Reservations } from '../models/reservation.js';
 import { Revocations } from '../models/revocation.js';
 import { Roles } from '../models/role.js';
 import { Sessions } from '../models/session.js';
@@ -23,7 +24,7 @@ import { database } from '../runtime/database.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { pepperIdOf } from './identity/password.js';
 
-const accessors = [ApiKeys, AuditEntries, AuditHeads, Budgets, Erasures, Grants, Memberships, OneTimeTokens, Organizations, Outbox, Plans, RateLimits, Revocations, Roles, Sessions, Subscriptions, Teams, Usage, Users]; // biome-ignore format: a list
+const accessors = [ApiKeys, AuditEntries, AuditHeads, Budgets, Erasures, Grants, Memberships, OneTimeTokens, Organizations, Outbox, Plans, RateLimits, Reservations, Revocations, Roles, Sessions, Subscriptions, Teams, Usage, Users]; // biome-ignore format: a list
 
 const complete = new WeakSet<Connection>();
 

@@ -8,6 +8,7 @@ import { database } from '../runtime/database.js';
 import { readOptions, type SharedOptions, signingKeys } from '../runtime/options.js';
 import { cleanUp } from '../services/clean-up.js';
 import { followOutbox } from './deliver-mail.js';
+import { keepReturning } from './return-holds.js';
 import { keepSealed } from './seal-audit.js';
 
 export interface WorkerOptions extends SharedOptions {
@@ -26,7 +27,7 @@ type Own = { onError: (error: Error) => void };
 const drainTime = 30_000;
 
 /**
- * Runs the background jobs: the outbox (mail goes out at once, and again after a failure), the seals of the audit log and the clean-up of what has expired. Any number
+ * Runs the background jobs: the outbox (mail goes out at once, and again after a failure), the seals of the audit log, the return of expired reservations and the clean-up of what has expired. Any number
  * of processes may run one: a mail is leased by one of them, a clean-up is done by one of them (agenda, on the collection `tollgate_jobs`).
  *
  * @throws {TypeError} when an option is wrong, or smtpUrl is given and nodemailer is not installed
@@ -45,9 +46,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const agenda = cleanupHours > 0 ? await agendaOn(connection, cleanupHours, onError) : undefined;
   const outbox = transport && followOutbox({ ...given, connection, send: transport.send, onError });
   const sealer = keepSealed({ connection, keyring: given.keyring }, onError);
+  const holds = keepReturning(connection, onError);
   return {
     async stop() {
-      await Promise.all([outbox?.stop(), sealer.stop(), agenda?.drain(drainTime)]);
+      await Promise.all([outbox?.stop(), sealer.stop(), holds.stop(), agenda?.drain(drainTime)]);
       transport?.close();
     },
   };

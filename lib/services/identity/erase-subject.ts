@@ -11,6 +11,7 @@ import { Memberships } from '../../models/membership.js';
 import { OneTimeTokens } from '../../models/one-time-token.js';
 import { Organizations } from '../../models/organization.js';
 import { Outbox } from '../../models/outbox.js';
+import { Reservations } from '../../models/reservation.js';
 import { changed } from '../../models/revocation.js';
 import { Sessions } from '../../models/session.js';
 import { Subscriptions } from '../../models/subscription.js';
@@ -39,7 +40,7 @@ const own = {
 };
 
 /**
- * Erases a user (GDPR, article 17): the account with its credentials, sessions, API keys, tokens, waiting mails, memberships, subscription, usage and grants, in
+ * Erases a user (GDPR, article 17): the account with its credentials, sessions, API keys, tokens, waiting mails, memberships, subscription, usage, grants and reservations, in
  * one transaction; then what is personal in the audit log, which `cleanUp()` ends if this process does not. What was done, when, and by which id stays there.
  *
  * @throws {TollgateError} `not_found` (404); `last_owner` (409, extra `organizationId`) of an organization, `last_admin` (409); `database_unavailable` (503)
@@ -95,5 +96,6 @@ async function deleteAll(
   );
   const who = { 'subject.type': 'user' as const, 'subject.id': String(user) };
   await Grants(connection).deleteMany(who, { session });
+  await Reservations(connection).deleteMany(who, { session });
   await Usage(connection).deleteAllOf(`user:${user}`, session);
 }
