@@ -9,6 +9,7 @@ import { perConnection } from '../runtime/per-connection.js';
 import { type Batch, type Fate, fold, type Outcome, type Part, type Terms } from './batch.js';
 import { Changes } from './changes.js';
 import { type DatabaseClock, databaseClock } from './database-clock.js';
+import { noteThreshold } from './note-threshold.js';
 import { type Answer, nameOf, Sender } from './sender.js';
 
 /** What a request wants of a counter. */
@@ -84,6 +85,7 @@ const [patience, glance, effective, denied] = [1_500, 100, 10_000, 500];
  * Whoever has waited for 1.5 s is refused. What is counted for them all the same is given back, once that is known.
  */
 class Combiner {
+  readonly #connection: Connection;
   readonly #sender: Sender;
   readonly #clock: DatabaseClock;
   /** Fresh at every start, so that no number is ever used again. */
@@ -98,6 +100,7 @@ class Combiner {
   #isWatching = false;
 
   constructor(connection: Connection) {
+    this.#connection = connection;
     this.#sender = new Sender(connection);
     this.#clock = databaseClock(connection);
     changeFeed(connection).onChange((subject) => this.#changes.hear(subject));
@@ -265,6 +268,7 @@ class Combiner {
         const until = performance.now() + Math.min(denied, to.getTime() - at.getTime());
         line.denial = { room: capacity - used, version: terms.version, until, heard, taken };
       }
+      if (index === parts.length - 1) noteThreshold(this.#connection, line.key, taken);
       if (!part.over) part.resolve(taken);
       else if (granted && part.amount > 0) this.#giveBack(part, taken.from);
     });

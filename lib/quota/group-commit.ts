@@ -7,6 +7,7 @@ import { fold, type Outcome, type Part, type Terms } from './batch.js';
 import { type Taken, takenOf } from './combiner.js';
 import { databaseClock } from './database-clock.js';
 import { foldInside } from './fold-inside.js';
+import { noteThreshold } from './note-threshold.js';
 import { nameOf } from './sender.js';
 
 /** So many units of one counter. */
@@ -86,7 +87,12 @@ class GroupCommit {
     if (members.length === 0) return;
     try {
       const results = await this.#together(members);
-      members.forEach(({ resolve }, index) => void resolve(results[index] as Result));
+      members.forEach(({ demands, resolve }, index) => {
+        const result = results[index] as Result;
+        for (const { key } of demands)
+          noteThreshold(this.#connection, key, result.taken.get(nameOf(key)) as Taken);
+        resolve(result);
+      });
     } catch (error) {
       if (members.length === 1) return (members[0] as Waiting).reject(error);
       if (isTollgateError(error)) return members.forEach(({ reject }) => void reject(error)); // the database's, nobody's own

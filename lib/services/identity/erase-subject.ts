@@ -5,6 +5,7 @@ import { redactErased } from '../../audit/redact-audit.js';
 import { refuse } from '../../errors.js';
 import { enqueueMail } from '../../mail/enqueue-mail.js';
 import { ApiKeys } from '../../models/api-key.js';
+import { Denials } from '../../models/denial.js';
 import { Erasures } from '../../models/erasure.js';
 import { Grants } from '../../models/grant.js';
 import { Memberships } from '../../models/membership.js';
@@ -15,6 +16,7 @@ import { Reservations } from '../../models/reservation.js';
 import { changed } from '../../models/revocation.js';
 import { Sessions } from '../../models/session.js';
 import { Subscriptions } from '../../models/subscription.js';
+import { Thresholds } from '../../models/threshold.js';
 import { Usage } from '../../models/usage.js';
 import { Users } from '../../models/user.js';
 import { readUserId } from '../../models/user-id.js';
@@ -97,5 +99,7 @@ async function deleteAll(
   const who = { 'subject.type': 'user' as const, 'subject.id': String(user) };
   await Grants(connection).deleteMany(who, { session });
   await Reservations(connection).deleteMany(who, { session });
+  await Denials(connection).deleteMany({ subject: `user:${user}` }, { session });
+  await Thresholds(connection).deleteMany({ subject: `user:${user}` }, { session });
   await Usage(connection).deleteAllOf(`user:${user}`, session);
 }

@@ -1,6 +1,7 @@
 import type { Connection } from 'mongoose';
 import { refuse } from '../../errors.js';
 import type { Demand } from '../../quota/group-commit.js';
+import { noteDenial } from '../../quota/note-denial.js';
 import type { Subject } from '../../runtime/subject.js';
 import { offersMore } from './catalogue.js';
 import { costOf, meteringOf } from './metering.js';
@@ -38,8 +39,11 @@ export async function demandOf(connection: Connection, wanted: Wanted): Promise<
     key,
     amount: cost,
     terms,
-    exceeded: async (state) =>
-      exceeded(state, cost, await offersMore(connection, { tier, feature: key.f, than: terms.limit ?? 0 })),
+    async exceeded(state) {
+      noteDenial(connection, key, { ...state, amount: cost });
+      const offer = { tier, feature: key.f, than: terms.limit ?? 0 };
+      return exceeded(state, cost, await offersMore(connection, offer));
+    },
   };
 }
 
