@@ -2,6 +2,8 @@ export type { AuditEntry } from './audit/as-audit-entry.js';
 export type { AuditHead } from './audit/audit-head.js';
 export type { AuditFault } from './audit/check-entry.js';
 export { type AuditRecord, type AuditTarget, type Origin, recordAudit } from './audit/record-audit.js';
+export { type SearchAudit, searchAudit } from './audit/search-audit.js';
+export { verifyAllAudit, type WholeVerification } from './audit/verify-all-audit.js';
 export { type AuditVerification, type VerifyAudit, verifyAudit } from './audit/verify-audit.js';
 export type { AuditProblem } from './audit/walk-audit.js';
 export { type ErrorCode, errorCodes, isTollgateError, TollgateError } from './errors.js';
@@ -36,6 +38,8 @@ export { requireAnyEntitlement } from './middleware/require-any-entitlement.js';
 export { type ClaimRule, requireClaims } from './middleware/require-claims.js';
 export { requireEntitlement } from './middleware/require-entitlement.js';
 export { requireFactor } from './middleware/require-factor.js';
+export { requireOrganizationRole } from './middleware/require-organization-role.js';
+export { type PermissionOptions, requirePermission } from './middleware/require-permission.js';
 export { requireRecentSignIn } from './middleware/require-recent-sign-in.js';
 export { requireRole } from './middleware/require-role.js';
 export { requireSameOrigin } from './middleware/require-same-origin.js';
@@ -60,11 +64,13 @@ export { Subscriptions, subscriptionSchema } from './models/subscription.js';
 export { Teams, teamSchema } from './models/team.js';
 export { Usage, usageSchema } from './models/usage.js';
 export { Users, userSchema } from './models/user.js';
+export { type AdminRouterOptions, adminRouter } from './routers/admin-router.js';
 export type { AuthFeature, AuthFeatures } from './routers/auth/features.js';
 export { type AuthRouterOptions, authRouter } from './routers/auth-router.js';
 export { type HealthCheck, type HealthOptions, healthRouter } from './routers/health-router.js';
 export { type OAuthOptions, oauthRouter } from './routers/oauth-router.js';
 export { organizationRouter } from './routers/organization-router.js';
+export { planRouter } from './routers/plan-router.js';
 export type { ApiKey } from './runtime/api-key.js';
 export type { SigningAlgorithm, SigningKey } from './runtime/keyring.js';
 export type { MailKind, MailMessage, MailTemplate, MailTemplates, SendMail } from './runtime/mail.js';
@@ -75,6 +81,10 @@ export type { RedisClient } from './runtime/redis.js';
 export type { StytchOptions } from './runtime/stytch-options.js';
 export type { Subject } from './runtime/subject.js';
 export * from './runtime/user.js'; // all of it, or an application could not merge into UserFields
+export type { OrganizationSummary } from './services/administration/list-all-organizations.js';
+export { type ListUsers, listUsers } from './services/administration/list-users.js';
+export { type UnlockUser, unlockUser } from './services/administration/unlock-user.js';
+export { type UserUpdate, updateUser } from './services/administration/update-user.js';
 export { type AnnounceChange, announceChange } from './services/announce-change.js';
 export type { ShownApiKey } from './services/api-keys/as-api-key.js';
 export { createApiKey, type NewApiKey } from './services/api-keys/create-api-key.js';
@@ -131,13 +141,18 @@ export { type PendingSignUp, type SignUp, signUp } from './services/identity/sig
 export { type ProfileUpdate, updateProfile } from './services/identity/update-profile.js';
 export { type VerifyEmail, verifyEmail } from './services/identity/verify-email.js';
 export { type OtpSignIn, verifyOtp } from './services/identity/verify-otp.js';
+export { type ActivePlan, activePlan } from './services/plans/active-plan.js';
+export type { ShownAllowance, ShownFeature, ShownPlan } from './services/plans/as-plan.js';
 export { type AssignPlan, assignPlan } from './services/plans/assign-plan.js';
+export type { Authority } from './services/plans/authority.js';
+export { type CancelPlan, cancelPlan } from './services/plans/cancel-plan.js';
 export {
   type Consumption,
   consumeQuota,
   type Refund,
   refundQuota,
 } from './services/plans/consume-quota.js';
+export { createPlan, type NewPlan } from './services/plans/create-plan.js';
 export {
   definePlans,
   type FeatureOf,
@@ -148,20 +163,36 @@ export { type EntitlementsOf, entitlementsOf } from './services/plans/entitlemen
 export type { Allowance, CreditPrice, Feature, PlanDefinition } from './services/plans/features.js';
 export { type Grant, type GrantCredits, grantCredits } from './services/plans/grant-credits.js';
 export type { Entitlements } from './services/plans/granted.js';
+export type { SubjectOperation } from './services/plans/operate.js';
 export type { QuotaState } from './services/plans/quota-state.js';
+export { type ResetUsage, resetUsage } from './services/plans/reset-usage.js';
 export { type SyncPlans, syncPlans } from './services/plans/sync-plans.js';
+export { type PlanUpdate, updatePlan } from './services/plans/update-plan.js';
+export {
+  type LimitChanges,
+  type UpdatePlanLimits,
+  updatePlanLimits,
+} from './services/plans/update-plan-limits.js';
 export { type QuotaWrite, type WithRun, type WithWrites, withQuota } from './services/plans/with-quota.js';
 export { ready } from './services/ready.js';
 export type { Committed, Reservation } from './services/reservations/as-reservation.js';
 export { type CommitReservation, commitReservation } from './services/reservations/commit-reservation.js';
 export { type ReleaseReservation, releaseReservation } from './services/reservations/release-reservation.js';
 export { type ReserveQuota, reserveQuota } from './services/reservations/reserve-quota.js';
+export type { Role } from './services/roles/as-role.js';
+export { type CheckPermission, checkPermission } from './services/roles/check-permission.js';
+export { type DeleteRole, deleteRole } from './services/roles/delete-role.js';
+export { type ListRoles, listRoles } from './services/roles/list-roles.js';
+export type { ManagedRoles, ManagementAction, ManagementRules } from './services/roles/management.js';
+export { type HeldRoles, type RolesOf, rolesOf } from './services/roles/roles-of.js';
+export { type SaveRole, saveRole } from './services/roles/save-role.js';
 export type { Session } from './services/sessions/as-session.js';
 export { type ListSessions, listSessions } from './services/sessions/list-sessions.js';
 export { type Refresh, refreshSession } from './services/sessions/refresh-session.js';
 export { type RevokeSessions, revokeSessions } from './services/sessions/revoke-sessions.js';
 export { type SignOut, signOut } from './services/sessions/sign-out.js';
 export type { SignedInSession } from './services/sessions/start-session.js';
+export { type ShutDown, shutDown } from './services/shut-down.js';
 export type { Membership, Organization, Team } from './services/tenancy/as-organization.js';
 export { createOrganization, type NewOrganization } from './services/tenancy/create-organization.js';
 export type { Balance, FeatureUsage } from './services/usage/as-usage.js';

@@ -4,6 +4,7 @@ import Router from '@koa/router';
 import Joi from 'joi';
 import Koa from 'koa';
 import {
+  adminRouter,
   authenticate,
   authRouter,
   body,
@@ -14,6 +15,7 @@ import {
   oauthRouter,
   organization,
   organizationRouter,
+  planRouter,
   problems,
   query,
   quota,
@@ -38,6 +40,8 @@ export function demoApp(shared: DemoOptions, checks: Record<string, HealthCheck>
     authRouter({ passkeys: shared.publicUrl !== undefined, ...shared }),
     oauthRouter(shared),
     organizationRouter(shared),
+    adminRouter(shared),
+    planRouter(shared),
     product(shared),
   ]) {
     app.use(router.routes()).use(router.allowedMethods());

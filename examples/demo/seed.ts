@@ -3,6 +3,7 @@ import {
   assignPlan,
   createOrganization,
   createUser,
+  definePlans,
   isTollgateError,
   Memberships,
   Organizations,
@@ -14,7 +15,7 @@ import {
 } from 'koa-tollgate';
 import type { Connection } from 'mongoose';
 
-const plans = {
+const plans = definePlans({
   free: {
     name: 'Free',
     tier: 0,
@@ -35,7 +36,7 @@ const plans = {
       tokens: { limit: 100_000, per: 'month' },
     },
   },
-} as const;
+});
 
 export const people = [
   { email: 'admin@example.com', password: 'adminpass123', name: 'Admin', roles: ['admin'] },
@@ -46,7 +47,7 @@ export const people = [
 /** Who and what the demo begins with. Every step may be repeated: after a crash, or by two processes at once. */
 export async function seed(shared: SharedOptions & { connection: Connection }): Promise<void> {
   const { connection } = shared;
-  await syncPlans({ connection, plans });
+  await syncPlans({ ...shared, plans });
   await Roles(connection).updateOne(
     { organization: null, name: 'admin' },
     { permissions: ['admin.*'] },
@@ -72,7 +73,7 @@ export async function seed(shared: SharedOptions & { connection: Connection }): 
   const [acme, globex] = await Promise.all(
     ['acme', 'globex'].map((slug) => organizationId(connection, slug)),
   );
-  await assignPlan({ connection, subject: { type: 'organization', id: acme as string }, plan: 'pro' });
+  await assignPlan({ ...shared, subject: { type: 'organization', id: acme as string }, plan: 'pro' });
   await addTeams(connection, acme as string, ada as string, ['red', 'blue']);
   await addMember(connection, globex as string, ada as string);
   await announceChange({ connection, subjects: [{ type: 'user', id: ada as string }] });

@@ -52,11 +52,10 @@ export const subscriptionSchema = new Schema(
         { type, id }: Subject,
         update: UpdateQuery<object>,
         session: ClientSession,
-        { only = {}, upsert = true }: { only?: object; upsert?: boolean } = {},
+        { only = {}, upsert }: { only?: object | undefined; upsert: boolean },
       ) {
         const who = { 'subject.type': type, 'subject.id': id, ...only };
-        const grown = { ...update, $inc: { version: 2 } };
-        return this.updateOne(who, grown, { session, upsert });
+        return this.updateOne(who, { ...update, $inc: { version: 2 } }, { session, upsert });
       },
     },
   },

@@ -7,9 +7,10 @@ import { connectionOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions, verifyingKeys } from '../runtime/options.js';
 import { pageQuery } from '../runtime/page.js';
 import { listOrganizations } from '../services/tenancy/list-organizations.js';
+import { roleRoutes } from './organization/role-routes.js';
 
 /**
- * Organizations, under `/organizations`: so far the list of one's own.
+ * Organizations, under `/organizations`: so far the list of one's own, and the roles that each makes for itself.
  *
  * @example app.use(organizationRouter({ keys }).routes());
  */
@@ -35,6 +36,8 @@ export function organizationRouter(options: SharedOptions): Router {
       },
     ),
   );
+
+  roleRoutes(router, shared);
 
   return router;
 }

@@ -7,8 +7,9 @@ import { Sessions } from '../models/session.js';
 import { databaseTime } from '../runtime/clock.js';
 import { opened } from '../runtime/connection.js';
 import { database } from '../runtime/database.js';
+import { expirePlans } from './plans/expire-plans.js';
 
-/** How many documents were deleted of each kind. */
+/** How many there were of each kind. */
 export interface CleanedUp {
   readonly sessions: number;
   readonly oneTimeTokens: number;
@@ -17,6 +18,8 @@ export interface CleanedUp {
   readonly apiKeys: number;
   /** Users whose erasure has been ended, in the audit log. */
   readonly erasures: number;
+  /** Plans of subjects that have ended. */
+  readonly plans: number;
 }
 
 /** Milliseconds for which a dead API key stays in the list, for somebody may ask what it was: 30 days. */
@@ -27,10 +30,10 @@ const batch = 1_000;
 
 /**
  * Deletes what has expired by the database's clock: sessions, one-time tokens and guessing budgets, which MongoDB's own TTL would
- * delete a day later, and API keys that have been dead for 30 days. Nothing waits for it, for every read judges expiry itself.
+ * delete a day later, and API keys that have been dead for 30 days; and takes away plans that have ended. Nothing waits for it, for every read judges expiry itself.
  * `startWorker()` calls it every six hours.
  *
- * @returns how many of each were deleted
+ * @returns how many there were of each
  * @throws {TollgateError} `database_unavailable` (503)
  * @example const { sessions } = await cleanUp({ connection });
  */
@@ -66,5 +69,6 @@ export async function cleanUp({
     budgets: await expired(Budgets(connection), 'resetsAt', idle),
     apiKeys: await deadKeys(),
     erasures: await redactErased(connection),
+    plans: await expirePlans(connection, now),
   };
 }

@@ -42,8 +42,10 @@ const some = units.min(1);
 
 const so = (then: Joi.Schema, otherwise?: Joi.Schema) => ({ then, ...(otherwise && { otherwise }) });
 
-/** Schemas of a plan's features; `unlimited` is how they may write that. */
-export function featuresSchema(...unlimited: [unknown, ...unknown[]]): Joi.ObjectSchema {
+/** The schema of a plan's features; `unlimited` is how they may write that. */
+export function featuresSchema<F = Feature>(
+  ...unlimited: [unknown, ...unknown[]]
+): Joi.ObjectSchema<Readonly<Record<string, F>>> {
   const endless = Joi.valid(...unlimited);
   const carried = Joi.object({ cap: some.required(), periods: some });
   const beyond = Joi.object({ cap: Joi.alternatives(some, endless).required() });
@@ -60,7 +62,7 @@ export function featuresSchema(...unlimited: [unknown, ...unknown[]]): Joi.Objec
   const feature = Joi.alternatives()
     .conditional(priced, so(Joi.object({ credits: some.required() })))
     .conditional(Joi.object().unknown().required(), so(allowance, simple));
-  return Joi.object({ [creditsCode]: allowance }).pattern(codePattern, feature);
+  return Joi.object<Readonly<Record<string, F>>>({ [creditsCode]: allowance }).pattern(codePattern, feature);
 }
 
 export const planName = Joi.string().max(100);

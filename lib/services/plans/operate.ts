@@ -20,20 +20,22 @@ export type Act = { readonly action: string; readonly details?: Readonly<Record<
 /**
  * Asks the application whether it may be done; then does it in one transaction with its audit entry and the news of it.
  *
+ * @returns whether anything was
  * @throws {TollgateError} `permission_missing` (403), `database_unavailable` (503), and what `work` throws
  */
 export async function operate(
   operation: SubjectOperation & { readonly connection?: Connection | undefined },
   work: (connection: Connection, session: ClientSession) => Promise<Act>,
-): Promise<void> {
+): Promise<boolean> {
   const connection = opened(operation.connection);
   await requireAuthority(operation);
   const { subject: target } = operation;
   const organization = target.type === 'organization' ? (objectId(target.id) ?? undefined) : undefined;
-  await transaction(connection, async (session) => {
+  return transaction(connection, async (session) => {
     const act = await work(connection, session);
-    if (act === null) return;
+    if (act === null) return false;
     await changed(connection, session, subjectKey(target));
     await recordAudit({ connection, session, ...byWhom(operation), ...act, target, organization });
+    return true;
   });
 }
