@@ -8,6 +8,7 @@ import {
   authenticate,
   authRouter,
   body,
+  commitReservation,
   endpoint,
   entitlementsOf,
   type HealthCheck,
@@ -22,6 +23,7 @@ import {
   requireEntitlement,
   requireRole,
   requireScope,
+  reserveQuota,
   type SharedOptions,
   team,
 } from 'koa-tollgate';
@@ -152,6 +154,23 @@ function product(shared: DemoOptions): Router {
       quota('searches', { subject: 'user', amount: asked }),
       function searches(ctx) {
         const { used, remaining } = ctx.state.quota.searches;
+        ctx.body = { used, remaining };
+      },
+    ),
+  );
+
+  api.post(
+    '/completions',
+    endpoint(
+      body({}, { tokens: Joi.number().integer().min(0).max(Number.MAX_SAFE_INTEGER) }),
+      signedIn,
+      requireScope('completions.write'),
+      organization(),
+      async function complete(ctx) {
+        const subject = { type: 'organization', id: ctx.state.organization.id } as const;
+        const { id } = await reserveQuota({ subject, feature: 'tokens', amount: 1000, connection });
+        const { tokens = 1000 } = ctx.request.body; // what a model would have used
+        const { used, remaining } = await commitReservation({ id, amount: tokens, connection });
         ctx.body = { used, remaining };
       },
     ),

@@ -3,18 +3,22 @@ import { ApiKeys } from '../models/api-key.js';
 import { AuditEntries } from '../models/audit-entry.js';
 import { AuditHeads } from '../models/audit-head.js';
 import { Budgets } from '../models/budget.js';
+import { Denials } from '../models/denial.js';
 import { Erasures } from '../models/erasure.js';
+import { Grants } from '../models/grant.js';
 import { Memberships } from '../models/membership.js';
 import { OneTimeTokens } from '../models/one-time-token.js';
 import { Organizations } from '../models/organization.js';
 import { Outbox } from '../models/outbox.js';
 import { Plans } from '../models/plan.js';
 import { RateLimits } from '../models/rate-limit.js';
+import { Reservations } from '../models/reservation.js';
 import { Revocations } from '../models/revocation.js';
 import { Roles } from '../models/role.js';
 import { Sessions } from '../models/session.js';
 import { Subscriptions } from '../models/subscription.js';
 import { Teams } from '../models/team.js';
+import { Thresholds } from '../models/threshold.js';
 import { Usage } from '../models/usage.js';
 import { Users } from '../models/user.js';
 import { opened } from '../runtime/connection.js';
@@ -22,7 +26,7 @@ import { database } from '../runtime/database.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { pepperIdOf } from './identity/password.js';
 
-const accessors = [ApiKeys, AuditEntries, AuditHeads, Budgets, Erasures, Memberships, OneTimeTokens, Organizations, Outbox, Plans, RateLimits, Revocations, Roles, Sessions, Subscriptions, Teams, Usage, Users]; // biome-ignore format: a list
+const accessors = [ApiKeys, AuditEntries, AuditHeads, Budgets, Denials, Erasures, Grants, Memberships, OneTimeTokens, Organizations, Outbox, Plans, RateLimits, Reservations, Revocations, Roles, Sessions, Subscriptions, Teams, Thresholds, Usage, Users]; // biome-ignore format: a list
 
 const complete = new WeakSet<Connection>();
 
