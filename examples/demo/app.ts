@@ -11,6 +11,7 @@ import {
   entitlementsOf,
   type HealthCheck,
   healthRouter,
+  invitationRouter,
   oauthRouter,
   organization,
   organizationRouter,
@@ -38,6 +39,7 @@ export function demoApp(shared: DemoOptions, checks: Record<string, HealthCheck>
     authRouter({ passkeys: shared.publicUrl !== undefined, ...shared }),
     oauthRouter(shared),
     organizationRouter(shared),
+    invitationRouter(shared),
     product(shared),
   ]) {
     app.use(router.routes()).use(router.allowedMethods());

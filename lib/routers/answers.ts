@@ -22,3 +22,14 @@ export function accepted(ctx: ParameterizedContext, status: { readonly status: s
   ctx.status = 202;
   ctx.body = status;
 }
+
+/** There is something new, at `location`; default: under this path, by its id. */
+export function created(
+  ctx: ParameterizedContext,
+  resource: { readonly id: string } | object,
+  location = `${ctx.path.replace(/\/$/, '')}/${(resource as { readonly id: string }).id}`,
+): void {
+  ctx.status = 201;
+  ctx.set('Location', location);
+  ctx.body = resource;
+}

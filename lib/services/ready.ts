@@ -3,7 +3,9 @@ import { ApiKeys } from '../models/api-key.js';
 import { AuditEntries } from '../models/audit-entry.js';
 import { AuditHeads } from '../models/audit-head.js';
 import { Budgets } from '../models/budget.js';
+import { Deletions } from '../models/deletion.js';
 import { Erasures } from '../models/erasure.js';
+import { Invitations } from '../models/invitation.js';
 import { Memberships } from '../models/membership.js';
 import { OneTimeTokens } from '../models/one-time-token.js';
 import { Organizations } from '../models/organization.js';
@@ -22,7 +24,7 @@ import { database } from '../runtime/database.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { pepperIdOf } from './identity/password.js';
 
-const accessors = [ApiKeys, AuditEntries, AuditHeads, Budgets, Erasures, Memberships, OneTimeTokens, Organizations, Outbox, Plans, RateLimits, Revocations, Roles, Sessions, Subscriptions, Teams, Usage, Users]; // biome-ignore format: a list
+const accessors = [ApiKeys, AuditEntries, AuditHeads, Budgets, Deletions, Erasures, Invitations, Memberships, OneTimeTokens, Organizations, Outbox, Plans, RateLimits, Revocations, Roles, Sessions, Subscriptions, Teams, Usage, Users]; // biome-ignore format: a list
 
 const complete = new WeakSet<Connection>();
 
