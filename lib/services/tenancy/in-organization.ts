@@ -28,6 +28,9 @@ export interface Acting {
   record(action: string, target: AuditTarget, details?: Readonly<Record<string, unknown>>): Promise<void>;
 }
 
+/** Milliseconds that a change waits for those before it: an organization may be asked for many at once. */
+const patience = 10_000;
+
 /**
  * Runs `work` in one transaction, when what this process was asked before about the organization has ended: those would only conflict, for
  * they all write its counters.
@@ -54,7 +57,7 @@ export async function inOrganization<T>(
       recordAudit({ connection, session, ...who, action, target, details });
     return work({ connection, session, organization, actor, record });
   };
-  return inTurn(connection, `organization ${organization}`, () => transaction(connection, act));
+  return inTurn(connection, `organization ${organization}`, () => transaction(connection, act), patience);
 }
 
 /**
