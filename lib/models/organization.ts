@@ -47,7 +47,7 @@ export const organizationSchema = new Schema(
     seats: { type: Number, default: null }, // members and open invitations that there may be; null: any number
     open: { type: [placeSchema], default: [] },
     defaultTeam: { type: Schema.Types.ObjectId, ref: 'Team', default: null },
-    touches: { type: Number, default: undefined }, // what makes a write that needs the organization conflict with its end
+    touches: { type: Number, default: undefined }, // grows with every act, so that two at the same time conflict
     createdAt: Date,
     updatedAt: Date,
   },
@@ -102,7 +102,7 @@ export const organizationSchema = new Schema(
         return this.updateOne({ _id, owners: { $gte: 2 } }, { $inc: { owners: -1 } }, { session });
       },
 
-      /** Makes what else the transaction writes conflict with the organization's end; nothing when it has ended. */
+      /** Makes a transaction conflict with every other that does so; nothing when there is no such organization. */
       touch(_id: Types.ObjectId, session: ClientSession) {
         return this.updateOne({ _id }, { $inc: { touches: 1 } }, { session, timestamps: false });
       },

@@ -75,9 +75,10 @@ export const usageSchema = new Schema(
         return this.aggregate<UsageRow>([{ $match: keysOf(subject) }]);
       },
 
-      async deleteAllOf(subject: string, session: ClientSession): Promise<void> {
+      async deleteAllOf(subject: string, session: ClientSession | null): Promise<void> {
         const found = await this.aggregate<UsageRow>([{ $match: keysOf(subject) }]).session(session);
-        await this.deleteMany({ _id: { $in: found.map(({ _id }) => _id) } }, { session });
+        const ids = { _id: { $in: found.map(({ _id }) => _id) } };
+        await this.deleteMany(ids, session ? { session } : {});
       },
 
       /** Takes `amount` back from the period that began at `from`; nothing when that one is over. */

@@ -111,7 +111,7 @@ async function* forget(
   const theirs = { 'subject.type': type, 'subject.id': { $in: ids.map(String) } };
   await database(() => Subscriptions(connection).deleteMany(theirs));
   for (const id of ids) {
-    await transaction(connection, (session) => Usage(connection).deleteAllOf(`${type}:${id}`, session));
+    await database(() => Usage(connection).deleteAllOf(`${type}:${id}`, null));
     yield;
   }
 }

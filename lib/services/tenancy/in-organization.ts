@@ -32,10 +32,11 @@ export interface Acting {
 const patience = 10_000;
 
 /**
- * Runs `work` in one transaction, when what this process was asked before about the organization has ended: those would only conflict, for
- * they all write its counters.
+ * Runs `work` in one transaction that begins by writing to the organization: of two in different processes the later one begins again and then sees
+ * what the other did, so that nobody acts by a right that they are just losing, or in what is just being deleted. In this process they wait for each
+ * other, for they would only conflict.
  *
- * @throws {TollgateError} `not_found` (404) for a malformed id; `overloaded`, `database_unavailable` (503)
+ * @throws {TollgateError} `not_found` (404), also for a malformed id; `overloaded`, `database_unavailable` (503)
  */
 export async function inOrganization<T>(
   {
@@ -51,21 +52,13 @@ export async function inOrganization<T>(
   const connection = opened(given.connection);
   const organization = objectId(organizationId);
   if (!organization) throw refuse('not_found');
-  const act = (session: ClientSession) => {
+  const act = async (session: ClientSession) => {
+    const { matchedCount } = await Organizations(connection).touch(organization, session);
+    if (matchedCount === 0) throw refuse('not_found');
     const who = { actor: actor ?? null, organization, ip, userAgent, requestId };
     const record: Acting['record'] = (action, target, details) =>
       recordAudit({ connection, session, ...who, action, target, details });
     return work({ connection, session, organization, actor, record });
   };
   return inTurn(connection, `organization ${organization}`, () => transaction(connection, act), patience);
-}
-
-/**
- * Makes sure that the organization is there until the transaction ends, where nothing else of it is written.
- *
- * @throws {TollgateError} `not_found` (404)
- */
-export async function requireThere({ connection, session, organization }: Acting): Promise<void> {
-  const { matchedCount } = await Organizations(connection).touch(organization, session);
-  if (matchedCount === 0) throw refuse('not_found');
 }

@@ -1,5 +1,4 @@
 import Joi from 'joi';
-import { refuse } from '../../errors.js';
 import { Organizations } from '../../models/organization.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
 import { type Act, actFields, inOrganization } from './in-organization.js';
@@ -23,12 +22,7 @@ export async function setSeats(input: Seats & SharedOptions): Promise<void> {
   const { seats } = given;
   await inOrganization(given, async (acting) => {
     const { connection, session, organization: _id } = acting;
-    const { matchedCount } = await Organizations(connection).updateOne(
-      { _id },
-      { $set: { seats } },
-      { session },
-    );
-    if (matchedCount === 0) throw refuse('not_found');
+    await Organizations(connection).updateOne({ _id }, { $set: { seats } }, { session });
     await acting.record('organization.seats-set', { type: 'organization', id: String(_id) }, { seats });
   });
 }

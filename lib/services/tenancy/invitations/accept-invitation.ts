@@ -30,7 +30,7 @@ export async function acceptInvitation(input: InvitationAnswer & SharedOptions):
     const { connection, session, organization } = acting;
     await refuseMember(acting, user._id);
     await holdRole(connection, session, { organization, name: role }).catch(gone);
-    await requireSeat(acting, await Organizations(connection).seat(organization, _id, session));
+    requireSeat(await Organizations(connection).seat(organization, _id, session));
     const member = await join(acting, { user, role, teams });
     return Object.freeze({ organizationId: String(organization), ...member });
   }).catch((error: unknown) => {

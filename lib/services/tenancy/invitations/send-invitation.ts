@@ -14,7 +14,7 @@ const validFor = 604_800;
 /**
  * Makes an invitation or prolongs one, with the seat that it holds and the mail that tells of it: all or nothing, in the transaction of `acting`.
  *
- * @throws {TollgateError} `seats_exhausted` (409), also beyond a thousand open invitations; `not_found` (404) when the organization is gone
+ * @throws {TollgateError} `seats_exhausted` (409), also beyond a thousand open invitations
  */
 export async function sendInvitation(
   acting: Acting,
@@ -24,7 +24,7 @@ export async function sendInvitation(
   const { connection, session, organization } = acting;
   const invitation = await Invitations(connection).issue(_id, issue, validFor, session);
   const place = { id: _id, expiresAt: invitation.expiresAt };
-  await requireSeat(acting, await Organizations(connection).holdPlace(organization, place, session));
+  requireSeat(await Organizations(connection).holdPlace(organization, place, session));
   await enqueueMail(connection, session, { kind: 'invitation', to: issue.email, token: _id });
   return invitation;
 }

@@ -52,7 +52,7 @@ export async function addMember(input: AddMember & SharedOptions): Promise<Membe
       invitation?._id ?? null,
       session,
     );
-    await requireSeat(acting, seated);
+    requireSeat(seated);
     return join(acting, { user, role, teams });
   }).catch((error: unknown) => {
     throw isDuplicate(error, 'user') ? refuse('already_member') : error;

@@ -55,13 +55,8 @@ export async function refuseMember(
 /**
  * Refuses when the organization had no seat to give.
  *
- * @throws {TollgateError} `seats_exhausted` (409), or `not_found` (404) when there is no such organization any more
+ * @throws {TollgateError} `seats_exhausted` (409)
  */
-export async function requireSeat(
-  { connection, session, organization }: Acting,
-  { modifiedCount }: { readonly modifiedCount: number },
-): Promise<void> {
-  if (modifiedCount > 0) return;
-  const there = await Organizations(connection).exists({ _id: organization }).session(session);
-  throw refuse(there ? 'seats_exhausted' : 'not_found');
+export function requireSeat({ modifiedCount }: { readonly modifiedCount: number }): void {
+  if (modifiedCount === 0) throw refuse('seats_exhausted');
 }

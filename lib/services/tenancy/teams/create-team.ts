@@ -3,7 +3,7 @@ import { Teams } from '../../../models/team.js';
 import { isDuplicate } from '../../../runtime/database.js';
 import { readOptions, type SharedOptions } from '../../../runtime/options.js';
 import type { Team } from '../as-organization.js';
-import { type Act, actFields, inOrganization, requireThere } from '../in-organization.js';
+import { type Act, actFields, inOrganization } from '../in-organization.js';
 import { shownName } from '../names.js';
 import { requireRights } from '../require-rights.js';
 
@@ -31,7 +31,6 @@ export async function createTeam(input: NewTeam & SharedOptions): Promise<Team> 
   return inOrganization(given, async (acting) => {
     const { connection, session, organization } = acting;
     await requireRights(acting, ['organization.teams.manage']);
-    await requireThere(acting);
     const { id } = await Teams(connection).insertOne({ organization, name }, { session });
     await acting.record('organization.team.created', { type: 'team', id }, { name });
     return Object.freeze({ id, name });
