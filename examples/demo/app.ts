@@ -13,6 +13,7 @@ import {
   entitlementsOf,
   type HealthCheck,
   healthRouter,
+  invitationRouter,
   oauthRouter,
   organization,
   organizationRouter,
@@ -44,6 +45,7 @@ export function demoApp(shared: DemoOptions, checks: Record<string, HealthCheck>
     organizationRouter(shared),
     adminRouter(shared),
     planRouter(shared),
+    invitationRouter(shared),
     product(shared),
   ]) {
     app.use(router.routes()).use(router.allowedMethods());

@@ -61,6 +61,14 @@ const wordings: Readonly<Record<MailKind, Wording>> = {
     before:
       'Your account at <%= it.appName %> and what belonged to it have been erased, as you asked. Goodbye.',
   },
+  invitation: {
+    subject: 'Join <%= it.organization %>',
+    before:
+      '<%= it.inviter ? it.inviter + " invites you" : "You are invited" %> to join <%= it.organization %> at <%= it.appName %>.',
+    link: 'See the invitation',
+    after:
+      'The link is good for <%= it.validFor %>, for whoever signs in with this e-mail address. If you do not know what this is about, ignore this mail.',
+  },
 };
 
 const textOf = ({ before, link, code, after }: Wording): string =>

@@ -28,6 +28,7 @@ export const userSchema = new Schema(
     totp: { type: totpSchema, default: null },
     credentialEpoch: { type: Number, default: 0 }, // grows with every change of a credential
     apiKeysMade: Number, // grows with every API key, so that making two at once is a conflict
+    joins: Number, // grows with every membership and ownership, so that neither comes about while the account ends
     lastSignInAt: Date,
     createdAt: Date,
     updatedAt: Date,
@@ -110,6 +111,15 @@ export const userSchema = new Schema(
       noteApiKey(id: Types.ObjectId, credentialEpoch: number | undefined, session: ClientSession) {
         const judged = credentialEpoch === undefined ? {} : ofEpoch(credentialEpoch);
         return this.updateOne({ _id: id, ...judged }, { $inc: { apiKeysMade: 1 } }, { session });
+      },
+
+      /**
+       * Notes that a user becomes a member or an owner; null when there is none of the id, or none that `filter` finds. It modifies the
+       * user, so that it conflicts with the end of the account.
+       */
+      noteJoin(id: Types.ObjectId, filter: { email?: string; emailVerified?: true }, session: ClientSession) {
+        const update = { $inc: { joins: 1 } };
+        return this.findOneAndUpdate({ _id: id, ...filter }, update, { session, timestamps: false }).lean();
       },
 
       /**

@@ -3,9 +3,11 @@ import { ApiKeys } from '../models/api-key.js';
 import { AuditEntries } from '../models/audit-entry.js';
 import { AuditHeads } from '../models/audit-head.js';
 import { Budgets } from '../models/budget.js';
+import { Deletions } from '../models/deletion.js';
 import { Denials } from '../models/denial.js';
 import { Erasures } from '../models/erasure.js';
 import { Grants } from '../models/grant.js';
+import { Invitations } from '../models/invitation.js';
 import { Memberships } from '../models/membership.js';
 import { OneTimeTokens } from '../models/one-time-token.js';
 import { Organizations } from '../models/organization.js';
@@ -26,7 +28,7 @@ import { database } from '../runtime/database.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { pepperIdOf } from './identity/password.js';
 
-const accessors = [ApiKeys, AuditEntries, AuditHeads, Budgets, Denials, Erasures, Grants, Memberships, OneTimeTokens, Organizations, Outbox, Plans, RateLimits, Reservations, Revocations, Roles, Sessions, Subscriptions, Teams, Thresholds, Usage, Users]; // biome-ignore format: a list
+const accessors = [ApiKeys, AuditEntries, AuditHeads, Budgets, Deletions, Denials, Erasures, Grants, Invitations, Memberships, OneTimeTokens, Organizations, Outbox, Plans, RateLimits, Reservations, Revocations, Roles, Sessions, Subscriptions, Teams, Thresholds, Usage, Users]; // biome-ignore format: a list
 
 const complete = new WeakSet<Connection>();
 

@@ -14,15 +14,7 @@ import { deleteApiKey } from '../../services/api-keys/delete-api-key.js';
 import { listApiKeys } from '../../services/api-keys/list-api-keys.js';
 import { longestOverlap, rotateApiKey } from '../../services/api-keys/rotate-api-key.js';
 import { done, originOf } from '../answers.js';
-
-/** A day, or a time that says its offset from UTC: without one it would mean another time on every machine. */
-const moment = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2}))?$/;
-
-const date = Joi.any<Date>().custom((text: unknown, helpers) => {
-  const parsed = typeof text === 'string' && moment.test(text) ? new Date(text) : null;
-  if (parsed && !Number.isNaN(parsed.getTime())) return parsed;
-  return helpers.message({ custom: 'must be a time in ISO 8601, such as 2030-01-31T12:00:00Z' });
-});
+import { isoDate } from '../iso-date.js';
 
 /** One's API keys: a session makes, lists and deletes them; no key can make another. */
 export function apiKeyRoutes(router: Router, shared: ReadSharedOptions): void {
@@ -41,7 +33,7 @@ export function apiKeyRoutes(router: Router, shared: ReadSharedOptions): void {
   router.post(
     '/api-keys',
     endpoint(
-      body({ name: apiKeyName }, { ...apiKeyFields, expiresAt: date }),
+      body({ name: apiKeyName }, { ...apiKeyFields, expiresAt: isoDate }),
       bySession,
       async function create(ctx) {
         const who = { userId: ctx.state.user.id, sessionId: ctx.state.session.id };
