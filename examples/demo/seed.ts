@@ -13,6 +13,7 @@ import {
   Users,
 } from 'koa-tollgate';
 import type { Connection } from 'mongoose';
+import { Projects } from './projects.js';
 
 const plans = {
   free: {
@@ -47,6 +48,7 @@ export const people = [
 export async function seed(shared: SharedOptions & { connection: Connection }): Promise<void> {
   const { connection } = shared;
   await syncPlans({ connection, plans });
+  await Projects(connection).createIndexes();
   await Roles(connection).updateOne(
     { organization: null, name: 'admin' },
     { permissions: ['admin.*'] },
