@@ -1,4 +1,4 @@
-import type { Connection, Types } from 'mongoose';
+import { type Connection, Error as MongooseError, type Types } from 'mongoose';
 import { type Bounds, refuseOtherOwner } from './bounds.js';
 import { checkReferences, undeclared } from './check-references.js';
 import { isGlobal } from './declare-global.js';
@@ -38,7 +38,7 @@ export function bindModel(access: Access, model: AnyModel): AnyModel {
   const collection = collectionFor(access, model);
   const bound = subclass(access, model);
   access.bound.set(model, bound);
-  const follow = (name: string) => bindModel(access, modelNamed(access.connection, name));
+  const follow = (name: string) => followed(access, name);
   seat(bound, {
     connection: guardedConnection(model.modelName, access.connection, { model: follow }),
     collection,
@@ -51,10 +51,16 @@ export function bindModel(access: Access, model: AnyModel): AnyModel {
   return bound;
 }
 
-function modelNamed({ models }: Connection, name: string): AnyModel {
-  const model = models[name] as AnyModel | undefined;
-  if (!model) throw undeclared(name);
-  return model;
+/** The model that a reference leads to. */
+function followed(access: Access, name: string): AnyModel {
+  const model = access.connection.models[name] as AnyModel | undefined;
+  try {
+    if (!model) throw undeclared(name);
+    return bindModel(access, model);
+  } catch (error) {
+    // populate() passes over any other error as if there were nothing to populate.
+    throw error instanceof TypeError ? new MongooseError(error.message) : error;
+  }
 }
 
 type Constructor = new (...args: unknown[]) => object;

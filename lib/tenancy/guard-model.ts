@@ -45,7 +45,7 @@ function isGuarded(model: object | null): boolean {
 function guardDiscriminators(model: AnyModel, connection: Connection, by: By): void {
   const compile = (model as unknown as Statics).discriminator as Statics[string];
   const discriminator = (...args: unknown[]) => {
-    const open = Object.create(model, { db: { value: connection } });
+    const open = Object.create(model, { db: { value: connection }, base: { value: connection.base } });
     const made = compile.apply(open, args) as AnyModel;
     model.discriminators = open.discriminators;
     guardModel(made, by);

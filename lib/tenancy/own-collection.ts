@@ -155,7 +155,13 @@ const updating: Operation = (terms, write, operation) => ({
 
 /** The operations of a bulk write; a replacement becomes the update that keeps the tenant fields. */
 const operations: Readonly<Record<string, [name: string, own: Operation]>> = {
-  insertOne: ['insertOne', (_, write, { document }) => ({ document: ownDocument(write, document) })],
+  insertOne: [
+    'insertOne',
+    (_, write, { document }) => {
+      if (!document) throw new TypeError('The bulk operation insertOne needs a document');
+      return { document: ownDocument(write, document) };
+    },
+  ],
   updateOne: ['updateOne', updating],
   updateMany: ['updateMany', updating],
   replaceOne: [

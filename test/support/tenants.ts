@@ -1,12 +1,17 @@
-import mongoose, { type Connection, Schema, type Types } from 'mongoose';
+import mongoose, { type Aggregate, type Connection, type Query, Schema, type Types } from 'mongoose';
 import { declareGlobal, Memberships, tenantOf, tenantScoped } from '../../lib/index.js';
 import { watchCommands } from './commands.js';
-import { atEnd, connect, emptyWorld, inspector } from './world.js';
+import { connect, emptyWorld, inspector } from './world.js';
 
 const ObjectId = Schema.Types.ObjectId;
 
 /** Compiles the models of an application: projects of organizations, tasks of teams, countries of everybody, secrets of nobody said. */
 export function compile(connection: Connection) {
+  /** What the hooks of projects do, in a test that says so. */
+  const hooks: {
+    aggregate?: (on: Aggregate<unknown>) => void;
+    findOne?: (on: Query<unknown, unknown>) => void;
+  } = {};
   const projectSchema = new Schema(
     {
       name: String,
@@ -29,8 +34,19 @@ export function compile(connection: Connection) {
           return this.find({ name });
         },
       },
+      methods: {
+        all() {
+          return (this.constructor as mongoose.Model<{ name?: string }>).find();
+        },
+      },
     },
   );
+  projectSchema.pre('aggregate', function () {
+    hooks.aggregate?.(this);
+  });
+  projectSchema.pre('findOne', function () {
+    hooks.findOne?.(this);
+  });
   projectSchema.virtual('children', { ref: 'Project', localField: '_id', foreignField: 'parent' });
   projectSchema.index({ organization: 1, name: 'text' });
   projectSchema.index({ organization: 1, place: '2dsphere' });
@@ -43,12 +59,13 @@ export function compile(connection: Connection) {
   const countrySchema = new Schema({ code: String }, { collection: 'test_countries' });
   countrySchema.plugin(declareGlobal);
   const secretSchema = new Schema({ text: String }, { collection: 'test_secrets' });
-  return {
+  const models = {
     Project: connection.model('Project', projectSchema),
     Task: connection.model('Task', taskSchema),
     Country: connection.model('Country', countrySchema),
     Secret: connection.model('Secret', secretSchema),
   };
+  return { models, hooks };
 }
 
 export const oid = (hex = 'a'): Types.ObjectId => new mongoose.Types.ObjectId(hex.padStart(24, '0'));
@@ -57,7 +74,7 @@ export const oid = (hex = 'a'): Types.ObjectId => new mongoose.Types.ObjectId(he
 export async function tenants(options: mongoose.ConnectOptions = {}) {
   const { shared } = await emptyWorld();
   const connection = await connect(undefined, { monitorCommands: true, ...options });
-  const models = compile(connection);
+  const { models, hooks } = compile(connection);
   for (const model of Object.values(models)) await model.createIndexes();
   const [us, them] = [oid('a1'), oid('b1')];
   const [ada, bob] = [oid('a2'), oid('b2')];
@@ -78,9 +95,6 @@ export async function tenants(options: mongoose.ConnectOptions = {}) {
   ]);
   const tenant = tenantOf({ connection, organizationId: String(us), userId: String(ada) });
   const commands = watchCommands(connection);
-  atEnd(async () => {
-    for (const name of Object.keys(models)) connection.deleteModel(name);
-  });
   const stored = (_id: Types.ObjectId) => projects.findOne({ _id });
-  return { ...models, connection, shared, tenant, handle: tenant.model(models.Project), us, them, ada, bob, mine, foreign, projects, commands, stored }; // biome-ignore format: a list
+  return { ...models, hooks, connection, shared, tenant, handle: tenant.model(models.Project), us, them, ada, bob, mine, foreign, projects, commands, stored }; // biome-ignore format: a list
 }
