@@ -3,7 +3,16 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { ApiKeys, createOrganization, createUser, Subscriptions, Users } from '../lib/index.js';
+import {
+  ApiKeys,
+  AuditEntries,
+  createOrganization,
+  createUser,
+  Memberships,
+  Subscriptions,
+  Teams,
+  Users,
+} from '../lib/index.js';
 import { startBrowser } from './support/browser.js';
 import { browser } from './support/http-browser.js';
 import { client, startStandIn } from './support/oidc.js';
@@ -292,6 +301,49 @@ describe('the examples', () => {
     await support.post('/api/projects').expect(400);
     await support.post('/admin/users', { email: 'eve@example.com' }).expect(201);
     await support.post('/admin/users', { email: 'mal@example.com', roles: ['admin'] }).expect(403);
+  });
+
+  it('track the projects of two teams', async () => {
+    const { shared, connection } = await emptyWorld();
+    const person = { email: 'ada@example.com', password: 'lovelace-1815' };
+    const { id: owner } = await createUser({ ...shared, ...person, emailVerified: true });
+    const { id } = await createOrganization({ ...shared, name: 'Acme', slug: 'acme', owner });
+    const organization = id as never;
+    const teams = await Teams(connection).create(['red', 'blue'].map((name) => ({ organization, name })));
+    await Memberships(connection).updateOne(
+      { organization },
+      { $set: { teams: teams.map(({ _id }) => _id) } },
+    );
+    const port = await freePort();
+    run('project-tracker', { PORT: String(port) });
+    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
+    await until(() =>
+      anyone()
+        .get('/api/projects')
+        .then(
+          ({ status }) => status === 401,
+          () => false,
+        ),
+    );
+    const { body } = await anyone().post('/auth/sign-in', person).expect(200);
+    const [red, blue] = teams.map((team) =>
+      withHeaders({ Authorization: `Bearer ${body.accessToken}`, 'X-Team-Id': String(team._id) }),
+    );
+    const made = (await red?.post('/api/projects', { name: 'Engine', lead: owner }).expect(201))?.body;
+    await red?.post('/api/projects', { name: 'Loom', lead: '0'.repeat(24) }).expect(404);
+    expect((await red?.get('/api/projects').expect(200))?.body.items).to.deep.equal([made]);
+    expect((await blue?.get('/api/projects').expect(200))?.body.items).to.deep.equal([]);
+    const shown = (await red?.get(`/api/projects/${made.id}`).expect(200))?.body;
+    expect(shown.lead).to.include({ email: 'ada@example.com' }).and.not.have.property('password');
+    for (const path of [`/api/projects/${made.id}`, '/api/projects/nonsense']) {
+      await blue?.get(path).expect(404);
+      await blue?.patch(path, { done: true }).expect(404);
+      await blue?.delete(path).expect(404);
+    }
+    await red?.patch(`/api/projects/${made.id}`, { done: true }).expect(204);
+    await red?.delete(`/api/projects/${made.id}`).expect(204);
+    const entries = await AuditEntries(inspector()).find({ action: 'tenants.crossed' }).lean();
+    expect(entries.map(({ details }) => details)).to.deep.equal([{ reason: 'report of open projects' }]);
   });
 
   it('give users a field of the application', async () => {

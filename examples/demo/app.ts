@@ -29,6 +29,7 @@ import {
   team,
 } from 'koa-tollgate';
 import type { Connection } from 'mongoose';
+import { projectRoutes } from './projects.js';
 
 /** What the routers and the guards of the demo share. */
 export type DemoOptions = SharedOptions & { connection: Connection };
@@ -177,6 +178,7 @@ function product(shared: DemoOptions): Router {
       },
     ),
   );
+  api.use(projectRoutes(connection, signedIn).routes());
 
   return api;
 }

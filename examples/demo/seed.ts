@@ -15,6 +15,7 @@ import {
   Users,
 } from 'koa-tollgate';
 import type { Connection } from 'mongoose';
+import { Projects } from './projects.js';
 
 const plans = definePlans({
   free: {
@@ -49,6 +50,7 @@ export const people = [
 export async function seed(shared: SharedOptions & { connection: Connection }): Promise<void> {
   const { connection } = shared;
   await syncPlans({ ...shared, plans });
+  await Projects(connection).createIndexes();
   await Roles(connection).updateOne(
     { organization: null, name: 'admin' },
     { permissions: ['admin.*'] },

@@ -24,8 +24,11 @@ import {
   requireScope,
   type SignedIn,
   team,
+  tenant,
+  tenantScoped,
   type WithQuota,
 } from 'koa-tollgate';
+import { model, Schema } from 'mongoose';
 
 /** Fails to compile unless `Actual` is exactly `Expected`; `any` is not. */
 type Same<Actual, Expected> =
@@ -176,6 +179,23 @@ router.put('/typed-context', async (ctx) => {
     authorize: ({ roles }) => roles.includes('admin'),
   });
 });
+
+const projectSchema = new Schema({ name: { type: String, required: true }, size: Number });
+projectSchema.plugin(tenantScoped, { by: 'team' });
+const Project = model('Project', projectSchema);
+router.get(
+  '/projects',
+  endpoint(authenticate({ keys }), organization(), team(), tenant(), async (ctx) => {
+    const projects = ctx.state.tenant.model(Project);
+    const found = await projects.find({ name: 'x' }).lean();
+    const size = found[0]?.size;
+    holds<Same<typeof size, number | null | undefined>>();
+    const made = await projects.create({ name: 'x' });
+    holds<Same<typeof made.name, string>>();
+    const count = await projects.countDocuments();
+    holds<Same<typeof count, number>>();
+  }),
+);
 
 /** A guard of the application's own. */
 const requireAda: Guard<SignedIn, { readonly isAda: true }> = async (ctx, next) => {
