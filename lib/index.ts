@@ -5,6 +5,7 @@ export { type AuditRecord, type AuditTarget, type Origin, recordAudit } from './
 export { type AuditVerification, type VerifyAudit, verifyAudit } from './audit/verify-audit.js';
 export type { AuditProblem } from './audit/walk-audit.js';
 export { type ErrorCode, errorCodes, isTollgateError, TollgateError } from './errors.js';
+export { answers } from './middleware/answers.js';
 export { type Audited, type AuditOptions, audit } from './middleware/audit.js';
 export {
   type AuthenticateOptions,
@@ -17,6 +18,7 @@ export {
   type SignedInByStytch,
 } from './middleware/authenticate.js';
 export { body, type WithBody } from './middleware/body.js';
+export { type Description, described, type JsonSchema } from './middleware/described.js';
 export { endpoint } from './middleware/endpoint.js';
 export type { Entitled, EntitlementOptions } from './middleware/entitlement-guard.js';
 export type { Guard } from './middleware/guard.js';
@@ -62,6 +64,7 @@ export type { AuthFeature, AuthFeatures } from './routers/auth/features.js';
 export { type AuthRouterOptions, authRouter } from './routers/auth-router.js';
 export { type HealthCheck, type HealthOptions, healthRouter } from './routers/health-router.js';
 export { type OAuthOptions, oauthRouter } from './routers/oauth-router.js';
+export { type OpenapiOptions, openapiRouter } from './routers/openapi-router.js';
 export { organizationRouter } from './routers/organization-router.js';
 export type { ApiKey } from './runtime/api-key.js';
 export type { SigningAlgorithm, SigningKey } from './runtime/keyring.js';

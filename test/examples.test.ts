@@ -71,6 +71,38 @@ describe('the examples', () => {
     expect((await ada.get('/nowhere').expect(404)).body).to.include({ code: 'not_found' });
   });
 
+  it('tell of their routes in an OpenAPI document, which an administrator may read', async () => {
+    const { shared } = await emptyWorld();
+    const password = 'open the gate';
+    await createUser({
+      ...shared,
+      email: 'ada@example.com',
+      password,
+      roles: ['admin'],
+      emailVerified: true,
+    });
+    const port = await freePort();
+    run('openapi', { PORT: String(port) });
+    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
+    await until(() =>
+      anyone()
+        .get('/openapi.json')
+        .then(
+          ({ status }) => status === 401,
+          () => false,
+        ),
+    );
+    const { body } = await anyone().post('/auth/sign-in', { email: 'ada@example.com', password }).expect(200);
+    const ada = withHeaders({ Authorization: `Bearer ${body.accessToken}` });
+    const { paths } = (await ada.get('/openapi.json').expect(200)).body;
+    expect(paths).to.include.keys('/auth/sign-in', '/notes', '/notes/{id}', '/openapi.json', '/docs');
+    expect(paths['/notes'].post.summary).to.equal('Add note');
+    expect(paths['/notes/{id}'].delete.responses['403'].description).to.include('permission_missing');
+    await ada.post('/notes', { text: 'hello' }).expect(201, { id: '1', text: 'hello' });
+    await ada.get('/docs').expect(200);
+    await anyone().get('/docs').expect(401);
+  });
+
   it('take the sessions of a Stytch project', async () => {
     await emptyWorld();
     const { stytch, start } = await startStytch();

@@ -12,6 +12,7 @@ import {
   type HealthCheck,
   healthRouter,
   oauthRouter,
+  openapiRouter,
   organization,
   organizationRouter,
   problems,
@@ -33,13 +34,15 @@ export function demoApp(shared: DemoOptions, checks: Record<string, HealthCheck>
   const app = new Koa();
   app.use(problems());
   app.use(crossOrigin(shared.allowedOrigins ?? []));
-  for (const router of [
+  const routers = [
     healthRouter({ ...shared, checks }),
     authRouter({ passkeys: shared.publicUrl !== undefined, ...shared }),
     oauthRouter(shared),
     organizationRouter(shared),
     product(shared),
-  ]) {
+  ];
+  const documents = openapiRouter({ ...shared, routers, title: 'koa-tollgate demo', version: '1.0.0' });
+  for (const router of [...routers, documents]) {
     app.use(router.routes()).use(router.allowedMethods());
   }
   return app;

@@ -1,6 +1,6 @@
 import Joi from 'joi';
 import type { Middleware } from 'koa';
-import { refuse } from '../errors.js';
+import { type ErrorCode, refuse } from '../errors.js';
 import { connectionOf, strictOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions, verifyingKeys } from '../runtime/options.js';
 import type { User } from '../runtime/user.js';
@@ -17,6 +17,7 @@ import {
   type SignedInByStytch,
 } from './credentials/signed-in.js';
 import { stytchReaders } from './credentials/stytch-reader.js';
+import { described } from './described.js';
 import type { Guard } from './guard.js';
 
 export type {
@@ -93,13 +94,33 @@ export function authenticate(options: AuthenticateOptions): Middleware {
     ...(stytch ? stytchReaders({ ...read, stytch }) : []),
   ];
 
-  return async function authenticate(ctx, next) {
-    const connection = connectionOf(ctx, read.connection);
-    strictOf(ctx, read.strict);
-    const found = await credentialOf(ctx, connection, readers, read);
-    Object.assign(ctx.state, found ?? nobody);
-    await next();
-  };
+  return described(
+    { accept, optional: read.optional, refuses: refusalsOf(read) },
+    async function authenticate(ctx, next) {
+      const connection = connectionOf(ctx, read.connection);
+      strictOf(ctx, read.strict);
+      const found = await credentialOf(ctx, connection, readers, read);
+      Object.assign(ctx.state, found ?? nobody);
+      await next();
+    },
+  );
+}
+
+/** Those of every credential; what only Stytch's sessions are refused with stands apart. */
+function refusalsOf({
+  accept,
+  optional,
+}: Pick<CredentialRules, 'accept' | 'optional'>): readonly ErrorCode[] {
+  const invalid = ['token_missing', 'token_invalid', 'session_revoked', 'user_inactive'] as const;
+  const always = ['credential_not_allowed', 'credentials_conflict', 'cross_origin'] as const;
+  const byKey = accept.includes('apiKey') ? (['ip_not_allowed'] as const) : [];
+  const elsewhere = ['identity_provider_unavailable', 'rate_limited'] as const;
+  return [
+    ...(optional ? [] : [...invalid, ...byKey]),
+    ...always,
+    ...(accept.includes('stytch') ? elsewhere : []),
+    ...(accept.includes('stytch') && !optional ? (['email_unverified', 'email_taken'] as const) : []),
+  ];
 }
 
 /** The user whom `authenticate()` found, or 401 `token_missing`: also where that is missing upstream. */

@@ -7,6 +7,7 @@ import { consumeQuota, isAmount, refundQuota } from '../services/plans/consume-q
 import { codePattern } from '../services/plans/features.js';
 import { type QuotaState, rateLimitHeaders } from '../services/plans/quota-state.js';
 import type { SignedIn } from './authenticate.js';
+import { type Description, described } from './described.js';
 import type { Guard } from './guard.js';
 import { statusOf } from './problems.js';
 import { requireReach, type SubjectChoice, subjectChoice, subjectOf } from './subject-of.js';
@@ -66,7 +67,17 @@ export function quota<Feature extends string>(
   }
   const read = readOptions<Read>('quota', options, own);
 
-  return async function quota(ctx, next) {
+  const told: Description = {
+    refuses: [
+      'token_missing',
+      'permission_missing',
+      'entitlement_missing',
+      'quota_exceeded',
+      'validation_failed',
+    ],
+  };
+
+  return described(told, async function quota(ctx, next) {
     const subject = await subjectOf(ctx, read.subject);
     requireReach(ctx, subject);
     const connection = connectionOf(ctx, read.connection);
@@ -76,7 +87,7 @@ export function quota<Feature extends string>(
     for (const [name, value] of Object.entries(rateLimitHeaders(state))) ctx.append(name, value);
     Object.assign(ctx.state, { quota: { ...(ctx.state.quota as object | undefined), [feature]: state } });
     await settled(ctx, next, read.refund, () => refundQuota({ subject, state, connection }));
-  };
+  });
 }
 
 async function amountOf(ctx: ParameterizedContext, amount: Read['amount']): Promise<number> {

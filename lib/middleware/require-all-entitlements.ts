@@ -1,5 +1,12 @@
 import type { SignedIn } from './authenticate.js';
-import { type Entitled, type EntitlementOptions, entitle, readEntitlement } from './entitlement-guard.js';
+import { described } from './described.js';
+import {
+  type Entitled,
+  type EntitlementOptions,
+  entitle,
+  entitlementRefusals,
+  readEntitlement,
+} from './entitlement-guard.js';
 import type { Guard } from './guard.js';
 
 /**
@@ -14,11 +21,11 @@ export function requireAllEntitlements(
 ): Guard<SignedIn, Entitled> {
   const read = readEntitlement('requireAllEntitlements', codes, options);
 
-  return async function requireAllEntitlements(ctx, next) {
+  return described({ refuses: entitlementRefusals }, async function requireAllEntitlements(ctx, next) {
     await entitle(ctx, read, (granted) => {
       const missing = codes.filter((code) => !granted.includes(code));
       return missing.length === 0 ? null : missing;
     });
     await next();
-  };
+  });
 }

@@ -1,5 +1,12 @@
 import type { SignedIn } from './authenticate.js';
-import { type Entitled, type EntitlementOptions, entitle, readEntitlement } from './entitlement-guard.js';
+import { described } from './described.js';
+import {
+  type Entitled,
+  type EntitlementOptions,
+  entitle,
+  entitlementRefusals,
+  readEntitlement,
+} from './entitlement-guard.js';
 import type { Guard } from './guard.js';
 
 /**
@@ -14,8 +21,8 @@ export function requireAnyEntitlement(
 ): Guard<SignedIn, Entitled> {
   const read = readEntitlement('requireAnyEntitlement', codes, options);
 
-  return async function requireAnyEntitlement(ctx, next) {
+  return described({ refuses: entitlementRefusals }, async function requireAnyEntitlement(ctx, next) {
     await entitle(ctx, read, (granted) => (codes.some((code) => granted.includes(code)) ? null : codes));
     await next();
-  };
+  });
 }

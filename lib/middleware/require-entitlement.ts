@@ -1,5 +1,12 @@
 import type { SignedIn } from './authenticate.js';
-import { type Entitled, type EntitlementOptions, entitle, readEntitlement } from './entitlement-guard.js';
+import { described } from './described.js';
+import {
+  type Entitled,
+  type EntitlementOptions,
+  entitle,
+  entitlementRefusals,
+  readEntitlement,
+} from './entitlement-guard.js';
 import type { Guard } from './guard.js';
 
 /**
@@ -16,8 +23,8 @@ export function requireEntitlement(
 ): Guard<SignedIn, Entitled> {
   const read = readEntitlement('requireEntitlement', [code], options);
 
-  return async function requireEntitlement(ctx, next) {
+  return described({ refuses: entitlementRefusals }, async function requireEntitlement(ctx, next) {
     await entitle(ctx, read, (granted) => (granted.includes(code) ? null : code));
     await next();
-  };
+  });
 }

@@ -1,5 +1,6 @@
 import { refuse } from '../errors.js';
 import { type SignedIn, signedIn } from './authenticate.js';
+import { described } from './described.js';
 import type { Guard } from './guard.js';
 
 /** Seconds. */
@@ -22,10 +23,13 @@ export function requireRecentSignIn({
     throw new TypeError('requireRecentSignIn(): option within must be a whole number of seconds, at least 1');
   }
 
-  return async function requireRecentSignIn(ctx, next) {
-    refuseOldSignIn(ctx, within);
-    await next();
-  };
+  return described(
+    { refuses: ['token_missing', 'reauthentication_required'] },
+    async function requireRecentSignIn(ctx, next) {
+      refuseOldSignIn(ctx, within);
+      await next();
+    },
+  );
 }
 
 /** The same for a handler in which something else may stand in for the recent sign-in. */

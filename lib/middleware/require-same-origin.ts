@@ -1,6 +1,7 @@
 import type { ParameterizedContext } from 'koa';
 import { refuse } from '../errors.js';
 import { type ReadSharedOptions, readOptions, type SharedOptions } from '../runtime/options.js';
+import { described } from './described.js';
 import type { Guard } from './guard.js';
 
 export type OriginRules = Pick<ReadSharedOptions, 'publicUrl' | 'allowedOrigins'>;
@@ -19,10 +20,10 @@ const safe = new Set(['GET', 'HEAD', 'OPTIONS']);
 export function requireSameOrigin(options: SharedOptions = {}): Guard {
   const rules = readOptions('requireSameOrigin', options);
 
-  return async function requireSameOrigin(ctx, next) {
+  return described({ refuses: ['cross_origin'] }, async function requireSameOrigin(ctx, next) {
     refuseOtherOrigins(ctx, rules);
     await next();
-  };
+  });
 }
 
 export function refuseOtherOrigins(

@@ -1,4 +1,5 @@
 import Router from '@koa/router';
+import { answers } from '../middleware/answers.js';
 import { authenticate } from '../middleware/authenticate.js';
 import { endpoint } from '../middleware/endpoint.js';
 import { query } from '../middleware/query.js';
@@ -7,6 +8,7 @@ import { connectionOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions, verifyingKeys } from '../runtime/options.js';
 import { pageQuery } from '../runtime/page.js';
 import { listOrganizations } from '../services/tenancy/list-organizations.js';
+import { listOf, organizationResource } from './resources.js';
 
 /**
  * Organizations, under `/organizations`: so far the list of one's own.
@@ -23,6 +25,7 @@ export function organizationRouter(options: SharedOptions): Router {
       authenticate(shared),
       requireScope('organizations.read'),
       query(...pageQuery),
+      answers(200, listOf(organizationResource)),
       async function listOwn(ctx) {
         const { limit, cursor: after } = ctx.state.query;
         ctx.body = await listOrganizations({

@@ -10,7 +10,8 @@ export interface CookieOptions {
 export type CookieName = 'access_token' | 'refresh_token' | 'device' | 'sign_up';
 
 /** A `__Host-` cookie cannot be set by a subdomain or over plain HTTP (RFC 6265bis); without TLS the name is plain. */
-const nameOf = (name: CookieName, { secure }: CookieOptions): string => (secure ? `__Host-${name}` : name);
+export const cookieName = (name: CookieName, { secure }: CookieOptions): string =>
+  secure ? `__Host-${name}` : name;
 
 export function readCookie(
   ctx: ParameterizedContext,
@@ -18,7 +19,7 @@ export function readCookie(
   options: CookieOptions,
 ): string | undefined {
   if (ctx.req.headers.cookie === undefined) return undefined; // spares the parser
-  return ctx.cookies.get(nameOf(name, options), { signed: false });
+  return ctx.cookies.get(cookieName(name, options), { signed: false });
 }
 
 /** Sets the cookie for `maxAge` seconds. */
@@ -47,7 +48,7 @@ function write(
   const { secure: before } = ctx.cookies;
   ctx.cookies.secure = secure; // behind a TLS proxy the connection that Koa sees is plain
   const expires = new Date(maxAge > 0 ? Date.now() + maxAge : 0);
-  ctx.cookies.set(nameOf(name, options), value, {
+  ctx.cookies.set(cookieName(name, options), value, {
     expires,
     httpOnly: true,
     overwrite: true,

@@ -230,6 +230,9 @@ const twoRoles: Joi.CustomValidator = (names: RoleNames, helpers) =>
 const hostOf = (url: unknown): string =>
   typeof url === 'string' && URL.canParse(url) ? new URL(url).host : 'this application';
 
+/** How users and API keys are shown where the application says nothing else. */
+export const showAll = (whole: object): object => whole;
+
 const seconds = Joi.number().integer().min(1);
 
 /** Makes something when it is first asked for: Joi takes milliseconds to build a schema. */
@@ -272,8 +275,8 @@ export const sharedSchemas = once(
     roleNames: Joi.object({ user: Joi.string().default('user'), admin: Joi.string().default('admin') })
       .custom(twoRoles)
       .default({ user: 'user', admin: 'admin' }),
-    showUser: Joi.function().default(() => (user: User) => user),
-    showApiKey: Joi.function().default(() => (apiKey: ApiKey) => apiKey),
+    showUser: Joi.function().default(() => showAll),
+    showApiKey: Joi.function().default(() => showAll),
     credentialRate: Joi.string().custom(rate).default('5/minute'),
     trustedProxies: Joi.number().integer().min(0).max(10).default(0),
     emailVerification: Joi.boolean().default(true),

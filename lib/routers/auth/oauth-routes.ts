@@ -1,6 +1,7 @@
 import type Router from '@koa/router';
 import type { ParameterizedContext } from 'koa';
 import { type ErrorCode, isTollgateError, refuse } from '../../errors.js';
+import { answers } from '../../middleware/answers.js';
 import { endpoint } from '../../middleware/endpoint.js';
 import { query } from '../../middleware/query.js';
 import { accessTokenVerifier } from '../../runtime/access-tokens.js';
@@ -35,7 +36,7 @@ export function oauthRoutes(router: Router, shared: OAuthShared): void {
 
   router.get(
     '/oauth/:provider',
-    endpoint(query({}, returnTo(shared)), kept, async function start(ctx) {
+    endpoint(query({}, returnTo(shared)), kept, answers(302, null, 'not_found'), async function start(ctx) {
       const { returnTo: back } = ctx.state.query;
       await redirecting(ctx, back, () => begin(ctx, shared, { returnTo: back }));
     }),
@@ -43,7 +44,7 @@ export function oauthRoutes(router: Router, shared: OAuthShared): void {
 
   router.get(
     '/oauth/:provider/callback',
-    endpoint(kept, async function callback(ctx) {
+    endpoint(kept, answers(302, null, 'not_found'), async function callback(ctx) {
       const begun = begunHere(ctx);
       if (begun) ctx.state.handshake.session = null;
       const back = begun?.returnTo;

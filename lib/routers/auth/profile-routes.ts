@@ -1,5 +1,6 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -15,16 +16,23 @@ import { changeEmail, confirmEmail } from '../../services/identity/change-email.
 import { personName } from '../../services/identity/create-user.js';
 import { updateProfile } from '../../services/identity/update-profile.js';
 import { accepted, done, originOf } from '../answers.js';
+import { statusResource, userResource } from '../resources.js';
 
 /** One's own user. */
 export function profileRoutes(router: Router, shared: ReadSharedOptions, ownFields: Fields): void {
   router.get(
     '/profile',
-    endpoint(query({}), authenticate(shared), requireScope('profile.read'), function show(ctx) {
-      const { user } = ctx.state;
-      requireReach(ctx, { type: 'user', id: user.id });
-      ctx.body = shared.showUser(user);
-    }),
+    endpoint(
+      query({}),
+      authenticate(shared),
+      requireScope('profile.read'),
+      answers(200, userResource(shared)),
+      function show(ctx) {
+        const { user } = ctx.state;
+        requireReach(ctx, { type: 'user', id: user.id });
+        ctx.body = shared.showUser(user);
+      },
+    ),
   );
 
   router.patch(
@@ -32,6 +40,7 @@ export function profileRoutes(router: Router, shared: ReadSharedOptions, ownFiel
     endpoint(
       body({}, { name: personName.allow(null), ...ownFields }),
       authenticate({ ...shared, accept: ['session'] }),
+      answers(200, userResource(shared)),
       async function update(ctx) {
         const { name, ...fields } = ctx.request.body;
         const connection = connectionOf(ctx);
@@ -51,6 +60,7 @@ export function emailRoutes(router: Router, shared: ReadSharedOptions): void {
       body({ email: emailSchema }),
       authenticate({ ...shared, accept: ['session'] }),
       requireRecentSignIn(),
+      answers(202, statusResource('sent'), 'rate_limited'),
       async function change(ctx) {
         const userId = ctx.state.user.id;
         const connection = connectionOf(ctx);
@@ -60,9 +70,14 @@ export function emailRoutes(router: Router, shared: ReadSharedOptions): void {
     ),
   );
 
-  router.post('/email/confirm', body({ token: Joi.string().max(200) }), async function confirm(ctx) {
-    const connection = connectionOf(ctx, shared.connection);
-    await confirmEmail({ ...shared, ...originOf(ctx, shared), connection, ...ctx.request.body });
-    done(ctx);
-  });
+  router.post(
+    '/email/confirm',
+    body({ token: Joi.string().max(200) }),
+    answers(204, null, 'token_used', 'email_taken', 'rate_limited'),
+    async function confirm(ctx) {
+      const connection = connectionOf(ctx, shared.connection);
+      await confirmEmail({ ...shared, ...originOf(ctx, shared), connection, ...ctx.request.body });
+      done(ctx);
+    },
+  );
 }

@@ -1,6 +1,7 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
 import { refuse } from '../../errors.js';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -12,6 +13,7 @@ import { signInByIdentity } from '../../services/federation/sign-in-by-identity.
 import { identityOfTelegram, type TelegramPayload } from '../../services/federation/telegram-payload.js';
 import { type Guess, guess } from '../../services/identity/guessing-budget.js';
 import { originOf } from '../answers.js';
+import { signedInResource, urlResource } from '../resources.js';
 import { answerSignedIn, delivery } from './answer-signed-in.js';
 import type { OAuthShared } from './oauth-shared.js';
 
@@ -35,6 +37,14 @@ export function telegramRoutes(router: Router, shared: OAuthShared): void {
   router.post(
     '/oauth/telegram',
     body(signed, { ...told, ...delivery }),
+    answers(
+      200,
+      signedInResource(shared),
+      'not_found',
+      'credentials_invalid',
+      'second_factor_required',
+      'rate_limited',
+    ),
     async function signInByTelegram(ctx) {
       const { tokenDelivery, ...payload } = ctx.request.body;
       const by = { ...shared, ...originOf(ctx, shared), connection: connectionOf(ctx, shared.connection) };
@@ -46,13 +56,19 @@ export function telegramRoutes(router: Router, shared: OAuthShared): void {
 
   router.post(
     '/providers/telegram',
-    endpoint(body(signed, told), bySession, recent, async function linkTelegram(ctx) {
-      const { user, session } = ctx.state;
-      const by = { ...shared, ...originOf(ctx, shared), connection: connectionOf(ctx) };
-      const identity = await identityOf(ctx.request.body, by);
-      await linkIdentity({ ...by, userId: user.id, sessionId: session.id, identity });
-      ctx.body = { url: null }; // there is nowhere to go: it is linked
-    }),
+    endpoint(
+      body(signed, told),
+      bySession,
+      recent,
+      answers(200, urlResource, 'not_found', 'credentials_invalid', 'conflict', 'rate_limited'),
+      async function linkTelegram(ctx) {
+        const { user, session } = ctx.state;
+        const by = { ...shared, ...originOf(ctx, shared), connection: connectionOf(ctx) };
+        const identity = await identityOf(ctx.request.body, by);
+        await linkIdentity({ ...by, userId: user.id, sessionId: session.id, identity });
+        ctx.body = { url: null }; // there is nowhere to go: it is linked
+      },
+    ),
   );
 }
 
