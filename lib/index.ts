@@ -22,6 +22,7 @@ export { type Description, described, type JsonSchema } from './middleware/descr
 export { endpoint } from './middleware/endpoint.js';
 export type { Entitled, EntitlementOptions } from './middleware/entitlement-guard.js';
 export type { Guard } from './middleware/guard.js';
+export { type Identify, identify } from './middleware/identify.js';
 export {
   type InOrganization,
   type MaybeInOrganization,

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { request } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { ApiKeys, createUser, Subscriptions, Users } from '../lib/index.js';
@@ -101,6 +102,31 @@ describe('the examples', () => {
     await ada.post('/notes', { text: 'hello' }).expect(201, { id: '1', text: 'hello' });
     await ada.get('/docs').expect(200);
     await anyone().get('/docs').expect(401);
+  });
+
+  it('open a WebSocket for whoever is signed in', async () => {
+    const { shared } = await emptyWorld();
+    const password = 'open the gate';
+    await createUser({ ...shared, email: 'ada@example.com', password, emailVerified: true });
+    const port = await freePort();
+    run('websocket', { PORT: String(port) });
+    const { anyone } = clientsOf(`http://localhost:${port}`);
+    const signIn = () => anyone().post('/auth/sign-in', { email: 'ada@example.com', password });
+    await until(() =>
+      signIn().then(
+        ({ status }) => status === 200,
+        () => false,
+      ),
+    );
+    const { accessToken } = (await signIn()).body;
+    const open = async (headers: object) => {
+      const handshake = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Key': 'x', ...headers };
+      const asked = request({ port, headers: handshake }).end();
+      const [answer, socket, head] = await Promise.race([once(asked, 'upgrade'), once(asked, 'response')]);
+      return socket ? String(Buffer.concat([head, ...(await socket.toArray())])).slice(2) : answer.statusCode;
+    };
+    expect(await open({})).to.equal(401);
+    expect(await open({ Authorization: `Bearer ${accessToken}` })).to.equal('ada@example.com');
   });
 
   it('take the sessions of a Stytch project', async () => {

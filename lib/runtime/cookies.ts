@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { ParameterizedContext } from 'koa';
 
 export interface CookieOptions {
@@ -18,8 +19,20 @@ export function readCookie(
   name: CookieName,
   options: CookieOptions,
 ): string | undefined {
-  if (ctx.req.headers.cookie === undefined) return undefined; // spares the parser
-  return ctx.cookies.get(cookieName(name, options), { signed: false });
+  return cookieIn(ctx.req.headers, cookieName(name, options));
+}
+
+/** The value of a cookie as it was sent, of several of one name the first. */
+export function cookieIn({ cookie }: IncomingHttpHeaders, name: string): string | undefined {
+  for (const pair of cookie?.split(';') ?? []) {
+    const [key = '', ...value] = pair.split('=');
+    if (key.trim() === name)
+      return value
+        .join('=')
+        .trim()
+        .replace(/^"(.*)"$/, '$1');
+  }
+  return undefined;
 }
 
 /** Sets the cookie for `maxAge` seconds. */

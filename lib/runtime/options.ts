@@ -236,7 +236,7 @@ export const showAll = (whole: object): object => whole;
 const seconds = Joi.number().integer().min(1);
 
 /** Makes something when it is first asked for: Joi takes milliseconds to build a schema. */
-function once<T>(make: () => T): () => T {
+export function once<T>(make: () => T): () => T {
   const made: T[] = [];
   return () => {
     if (made.length === 0) made.push(make());
