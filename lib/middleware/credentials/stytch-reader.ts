@@ -27,12 +27,18 @@ type StytchReaderOptions = ReadSharedOptions &
  * @throws {TypeError} when the package stytch is not installed
  */
 export function stytchReaders(options: StytchReaderOptions): readonly CredentialReader[] {
-  const { stytch: rules, accept, roleNames, keyring, credentialRate } = options;
+  const { stytch: rules, accept, roleNames, mail, smtpUrl, keyring, credentialRate } = options;
   const verify = stytchVerifier(rules);
   const accepted = accept.includes('stytch');
 
   async function found(connection: Connection, token: StytchToken, ambient: boolean): Promise<Found> {
-    const { user, stytch } = await stytchSignedIn(connection, verify, { ...rules, ...token, roleNames });
+    const { user, stytch } = await stytchSignedIn(connection, verify, {
+      ...rules,
+      ...token,
+      roleNames,
+      mail,
+      smtpUrl,
+    });
     const { factors, claims } = stytch;
     const state = {
       user,

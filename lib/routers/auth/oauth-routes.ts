@@ -113,6 +113,6 @@ export function oauthRoutes(router: Router, shared: OAuthShared): void {
     const here = verify(readCookie(ctx, 'access_token', shared.cookies) ?? '')?.sid;
     if (here !== undefined && here !== linking.sessionId) throw refuse('session_revoked');
     const connection = connectionOf(ctx, shared.connection);
-    await linkIdentity({ ...originOf(ctx, shared), ...linking, connection, identity });
+    await linkIdentity({ ...shared, ...originOf(ctx, shared), ...linking, connection, identity });
   }
 }

@@ -115,7 +115,7 @@ export function passkeyRoutes(router: Router, shared: ReadSharedOptions): void {
         const { user, session } = ctx.state;
         const connection = connectionOf(ctx);
         const passkey = { userId: user.id, sessionId: session.id, passkeyId: ctx.params.id as string };
-        await removePasskey({ ...originOf(ctx, shared), connection, ...passkey });
+        await removePasskey({ ...shared, ...originOf(ctx, shared), connection, ...passkey });
         done(ctx);
       },
     ),

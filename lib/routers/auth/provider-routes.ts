@@ -53,7 +53,7 @@ export function providerRoutes(router: Router, shared: OAuthShared): void {
         const { user, session } = ctx.state;
         const provider = ctx.params.provider as string;
         const input = { userId: user.id, provider, keep: session.id, connection: connectionOf(ctx) };
-        await unlinkIdentity({ ...originOf(ctx, shared), ...input });
+        await unlinkIdentity({ ...shared, ...originOf(ctx, shared), ...input });
         done(ctx);
       },
     ),

@@ -1,5 +1,6 @@
 import Joi from 'joi';
 import { refuse } from '../../errors.js';
+import { notifyCredential } from '../../mail/notify-credential.js';
 import { Sessions } from '../../models/session.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
@@ -53,6 +54,8 @@ export async function confirmTotp(input: ConfirmTotp & SharedOptions): Promise<r
       if (!user) throw refuse('conflict', { detail: 'There is a newer secret, or it is confirmed already' });
       await Sessions(connection).prove({ _id: keep, user: _id }, user.credentialEpoch, 'totp', session);
       await auditFactor(connection, session, given, { action: 'factor.totp-enrolled' });
+      const notice = { to: user.email, change: 'added', credential: 'an authenticator app' } as const;
+      await notifyCredential(connection, session, notice, given);
     });
   });
   return Object.freeze(recoveryCodes);
