@@ -1,5 +1,6 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
+import type { Origin } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
 import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
@@ -74,11 +75,10 @@ export function telegramRoutes(router: Router, shared: OAuthShared): void {
 
 function identityOf(
   payload: TelegramPayload,
-  { providers: { telegram }, ...by }: OAuthShared & Pick<Guess, 'connection' | 'ip'>,
+  { providers: { telegram }, ...by }: OAuthShared & Origin & Pick<Guess, 'connection'>,
 ): Promise<ProvidedIdentity> {
   if (!telegram) throw refuse('not_found');
-  const { connection, keyring, credentialRate, ip } = by;
-  return guess({ connection, keyring, credentialRate, ip, route: 'oauth' }, () =>
-    identityOfTelegram(payload, telegram.botToken, connection),
+  return guess({ ...by, route: 'oauth', failure: 'user.sign-in-failed' }, () =>
+    identityOfTelegram(payload, telegram.botToken, by.connection),
   );
 }

@@ -42,7 +42,8 @@ export async function confirmTotp(input: ConfirmTotp & SharedOptions): Promise<r
   const { _id, email } = found.user;
   const recoveryCodes = newRecoveryCodes();
   const filter = { _id, 'totp.secret': totp.secret, 'totp.confirmedAt': null };
-  await guess({ ...given, connection, route: 'totp', account: email }, async () => {
+  const by = { ...given, connection, route: 'totp', account: email, failure: 'factor.totp-refused' };
+  await guess(by, async () => {
     const lastStep = stepOfOffered(found, given.code, given.keyring);
     if (lastStep === null) throw refuse('credentials_invalid');
     const proved = { 'totp.lastStep': lastStep, 'totp.recoveryCodes': recoveryCodes.map(hashOfRecoveryCode) };
