@@ -8,7 +8,8 @@ const recent = 300;
 
 /**
  * Lets a request through when its user proved who they are within the last `within` seconds (default 300), by a sign-in or
- * by `POST /auth/reauthenticate`. An API key proves nothing of the kind.
+ * by `POST /auth/reauthenticate`. An API key proves nothing of the kind, nor does a sign-in elsewhere of which the provider does not say when
+ * that was: it may have been silent.
  *
  * Refuses with 401 `token_missing` when nobody is signed in, 401 `reauthentication_required` otherwise.
  *
@@ -36,7 +37,7 @@ export function requireRecentSignIn({
 export function refuseOldSignIn(ctx: { readonly state: SignedIn }, within = recent): void {
   signedIn(ctx);
   const { session } = ctx.state;
-  if (!session || session.authenticatedAt.getTime() + within * 1000 <= Date.now()) {
+  if (!session || session.silent || session.authenticatedAt.getTime() + within * 1000 <= Date.now()) {
     throw refuse('reauthentication_required', { detail: 'Send POST /auth/reauthenticate first' });
   }
 }

@@ -1153,6 +1153,72 @@ describe('linked accounts', () => {
   });
 });
 
+describe('a sign-in elsewhere', () => {
+  /** What a route that wants a recent sign-in says after one whose id_token has that `auth_time`. */
+  async function stepUp(ago: number | null, provider: Partial<OAuthProvider> = {}) {
+    const made = await standInWorld();
+    const { providers } = made.options;
+    Object.assign(providers?.oidc as object, provider);
+    made.standIn.answers.idToken = (claims) =>
+      signed(ago === null ? claims : { ...claims, auth_time: (claims.iat as number) - ago });
+    const visitor = browser();
+    const app = await serveOAuth((publicUrl) => ({ ...made.options, publicUrl }));
+    const { passBy } = visitorsOf(app.url);
+    expect(await passBy(visitor)).to.equal('/');
+    const { status } = await post(visitor, `${app.url}/auth/totp`);
+    const [stored] = await inspector().collection('tollgate_sessions').find().toArray();
+    return { status, silent: stored?.silent, age: Date.now() - stored?.authenticatedAt.getTime() };
+  }
+
+  it('is as recent as the provider says that the person proved who they are', async () => {
+    expect(await stepUp(0)).to.include({ status: 201, silent: false });
+    expect(await stepUp(-3_600)).to.include({ status: 201 }); // a clock that is ahead
+    const old = await stepUp(3_600);
+    expect(old).to.include({ status: 401, silent: false });
+    expect(old.age).to.be.within(3_590_000, 3_700_000);
+  });
+
+  it('is not recent where the provider says nothing of that, unless it is configured to count', async () => {
+    const unknown = await stepUp(null);
+    expect(unknown).to.include({ status: 401, silent: true });
+    expect(unknown.age).to.be.lessThan(60_000);
+    expect(await stepUp(null, { countsAsRecent: true })).to.include({ status: 201, silent: false });
+  });
+
+  it('is made recent by proving it here', async () => {
+    const { passBy, url, shared } = await standInWorld();
+    const visitor = browser();
+    await passBy(visitor);
+    const reset = (await users().findOne()) as { email: string } | null;
+    const { password: stored } = await createUser({ ...shared, email: 'x@example.com', password }).then(() =>
+      users()
+        .findOne({ email: 'x@example.com' })
+        .then((user) => user as unknown as { password: object }),
+    );
+    await users().updateOne({ email: reset?.email as string }, { $set: { password: stored } });
+    expect((await post(visitor, `${url}/auth/totp`)).status).to.equal(401);
+    expect((await post(visitor, `${url}/auth/reauthenticate`, { password })).status).to.equal(204);
+    expect((await post(visitor, `${url}/auth/totp`)).status).to.equal(201);
+  });
+
+  it('can be asked for anew: then the provider lets nobody through in silence', async () => {
+    const { start, signIn, goAndAgree, url } = await oidcWorld({
+      ada: { email: 'a@example.com', email_verified: true },
+    });
+    const visitor = browser();
+    expect(await signIn('ada', visitor)).to.equal('/');
+    expect((await post(visitor, `${url}/auth/totp`)).status).to.equal(201); // a real provider tells auth_time when asked
+    const callback = `${url}/auth/oauth/oidc/callback`;
+    await visitor.follow(locationOf(await start(visitor)), callback); // silently
+    const anew = locationOf(await start(visitor, '?prompt=login'));
+    expect(Object.fromEntries(new URL(anew).searchParams)).to.include({ prompt: 'login', max_age: '0' });
+    const silently = await visitor.follow(anew, callback).catch((error: Error) => error);
+    expect(String(silently)).to.include('answered 200'); // a page that asks who it is
+    expect(locationOf(await visitor.open(await goAndAgree(visitor, 'ada', '?prompt=login')))).to.equal('/');
+    expect((await start(visitor, '?prompt=none')).status).to.equal(400);
+  });
+});
+
 describe('signing in by Telegram', () => {
   const botToken = '123456:a token of the bot';
   const now = () => Math.floor(Date.now() / 1000);

@@ -1,4 +1,5 @@
 import type Router from '@koa/router';
+import Joi from 'joi';
 import type { ParameterizedContext } from 'koa';
 import { type ErrorCode, isTollgateError, refuse } from '../../errors.js';
 import { answers } from '../../middleware/answers.js';
@@ -36,10 +37,16 @@ export function oauthRoutes(router: Router, shared: OAuthShared): void {
 
   router.get(
     '/oauth/:provider',
-    endpoint(query({}, returnTo(shared)), kept, answers(302, null, 'not_found'), async function start(ctx) {
-      const { returnTo: back } = ctx.state.query;
-      await redirecting(ctx, back, () => begin(ctx, shared, { returnTo: back }));
-    }),
+    endpoint(
+      query({}, { ...returnTo(shared), prompt: Joi.valid('login') as Joi.AnySchema<'login'> }),
+      kept,
+      answers(302, null, 'not_found'),
+      async function start(ctx) {
+        const { returnTo: back, prompt } = ctx.state.query;
+        const anew = prompt === 'login';
+        await redirecting(ctx, back, () => begin(ctx, shared, { returnTo: back, anew }));
+      },
+    ),
   );
 
   router.get(

@@ -37,10 +37,10 @@ export function providerOf(ctx: ParameterizedContext, { redirecting }: OAuthShar
 export async function begin(
   ctx: ParameterizedContext<InHandshake>,
   shared: OAuthShared,
-  more: Pick<Handshake, 'returnTo' | 'linking'>,
+  { anew, ...more }: Pick<Handshake, 'returnTo' | 'linking'> & { readonly anew?: boolean | undefined },
 ): Promise<string> {
   const provider = await providerOf(ctx, shared);
-  const { url, secrets } = await ask(() => beginHandshake(provider));
+  const { url, secrets } = await ask(() => beginHandshake(provider, { anew }));
   ctx.state.handshake.session = { provider: provider.name, secrets, ...more };
   ctx.set('Cache-Control', 'no-store');
   return url;

@@ -35,7 +35,8 @@ export interface IdentitySignIn extends ReadSharedOptions, UserByIdentity {
  */
 export async function signInByIdentity(given: IdentitySignIn): Promise<SignedInSession> {
   const user = await userByIdentity(given);
-  return completeSignIn({ ...given, user, factors: ['oauth'] });
+  const { provedAt } = given.identity;
+  return completeSignIn({ ...given, user, factors: ['oauth'], provedAt });
 }
 
 /** The user of an identity, by the same rules, without a session. */
