@@ -101,6 +101,7 @@ export {
   type ListIdentities,
   listIdentities,
 } from './services/federation/list-identities.js';
+export type { NewPerson, Provision } from './services/federation/sign-in-by-identity.js';
 export type { StytchSession } from './services/federation/stytch-session.js';
 export { type UnlinkIdentity, unlinkIdentity } from './services/federation/unlink-identity.js';
 export {

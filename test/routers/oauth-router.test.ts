@@ -13,6 +13,7 @@ import {
   authenticate,
   authRouter,
   createUser,
+  type NewPerson,
   type OAuthOptions,
   type OAuthProvider,
   oauthRouter,
@@ -21,6 +22,7 @@ import {
   problems,
   type SharedOptions,
   type User,
+  userSchema,
 } from '../../lib/index.js';
 import { startBrowser } from '../support/browser.js';
 import { type Browser, browser, locationOf } from '../support/http-browser.js';
@@ -73,7 +75,7 @@ async function serveOAuth(
   return { url, options, logged };
 }
 
-const sharedOf = ({ autoProvision: _, ...shared }: OAuthOptions): SharedOptions => shared;
+const sharedOf = ({ autoProvision: _, provision: __, ...shared }: OAuthOptions): SharedOptions => shared;
 
 /** A real OpenID provider with `people`, called oidc, and the application that signs in there. */
 async function oidcWorld(people: Record<string, Person>, more: Partial<OAuthOptions> = {}) {
@@ -1154,6 +1156,29 @@ describe('linked accounts', () => {
 });
 
 describe('a sign-in elsewhere', () => {
+  it('makes a user with the own fields that the application gives, and without those it requires none', async () => {
+    const { connection, standIn, options } = await standInWorld();
+    const fullName = { type: String, required: true };
+    connection.model('User', userSchema.clone().add({ fullName }));
+    standIn.answers.idToken = (claims) => signed({ ...claims, name: 'Grace' });
+    const come = async (more: Partial<OAuthOptions>) => {
+      const app = await serveOAuth((publicUrl) => ({ ...options, publicUrl, ...more }));
+      return { back: await visitorsOf(app.url).passBy(), logged: app.logged as Error[] };
+    };
+
+    const without = await come({});
+    expect(without.back).to.equal('/?error=provider_failed');
+    expect(String(without.logged[0]?.cause)).to.include('fullName');
+    const unknown = { provision: () => ({ nick: 'gh', fullName: 'x' }) as object };
+    expect((await come(unknown)).back).to.equal('/?error=provider_failed');
+    expect(await users().countDocuments()).to.equal(0);
+
+    const provision = async ({ provider, name }: NewPerson) =>
+      ({ fullName: `${name} of ${provider}`, roles: ['admin'] }) as object;
+    expect((await come({ provision })).back).to.equal('/');
+    expect(await users().findOne()).to.deep.include({ fullName: 'Grace of oidc', roles: ['user'] });
+  });
+
   /** What a route that wants a recent sign-in says after one whose id_token has that `auth_time`. */
   async function stepUp(ago: number | null, provider: Partial<OAuthProvider> = {}) {
     const made = await standInWorld();

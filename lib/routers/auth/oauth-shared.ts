@@ -6,11 +6,13 @@ import { ask } from '../../services/federation/ask.js';
 import { beginHandshake } from '../../services/federation/handshake.js';
 import type { Provider } from '../../services/federation/provider.js';
 import { mayReturnTo, type ReturnRules } from '../../services/federation/return-to.js';
+import type { Provision } from '../../services/federation/sign-in-by-identity.js';
 import type { Handshake, InHandshake } from './handshake.js';
 
 /** What the routes of `oauthRouter()` share. */
 export interface OAuthShared extends ReadSharedOptions {
   readonly autoProvision: boolean;
+  readonly provision: Provision;
   /** The providers that browsers are sent to. */
   readonly redirecting: ReadonlyMap<string, () => Promise<Provider>>;
 }

@@ -6,7 +6,7 @@ import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
 import type { Key } from '../../runtime/keyring.js';
 import { readOptions, type SharedOptions, signingKeys } from '../../runtime/options.js';
-import { open } from '../../runtime/sealing.js';
+import { isOpenable, open } from '../../runtime/sealing.js';
 import { transaction } from '../../runtime/transaction.js';
 import { guess } from '../identity/guessing-budget.js';
 import { changeCredentials } from '../sessions/change-credentials.js';
@@ -37,7 +37,7 @@ export async function confirmTotp(input: ConfirmTotp & SharedOptions): Promise<r
   const keep = objectId(given.sessionId);
   const found = await userNow(connection, given.userId);
   const { totp } = found?.user ?? {};
-  if (!found || !keep || !totp || totp.confirmedAt)
+  if (!found || !keep || !totp || totp.confirmedAt || !isOpenable(given.keyring, totp))
     throw refuse('conflict', { detail: 'Send POST /auth/totp first' });
   const { _id, email } = found.user;
   const recoveryCodes = newRecoveryCodes();
