@@ -13,7 +13,7 @@ import { deactivateUser } from '../../services/identity/deactivate-user.js';
 import { eraseSubject } from '../../services/identity/erase-subject.js';
 import { exportSubject } from '../../services/identity/export-subject.js';
 import { reauthenticate } from '../../services/identity/reauthenticate.js';
-import { accepted, done, originOf } from '../answers.js';
+import { accepted, asked, done } from '../answers.js';
 import { anyObject, statusResource } from '../resources.js';
 import { clearSessionCookies } from './answer-signed-in.js';
 import type { AuthFeature } from './features.js';
@@ -45,12 +45,10 @@ export function accountRoutes(
         async function deactivate(ctx) {
           const { password } = ctx.request.body;
           const { user, session } = ctx.state;
-          const connection = connectionOf(ctx);
-          const ids = { userId: user.id, sessionId: session.id, connection };
-          const origin = originOf(ctx, shared);
-          if (password !== undefined) await reauthenticate({ ...shared, ...origin, ...ids, password });
+          const by = { ...asked(ctx, shared), userId: user.id };
+          if (password !== undefined) await reauthenticate({ ...by, sessionId: session.id, password });
           else refuseOldSignIn(ctx);
-          await deactivateUser({ ...shared, ...origin, userId: user.id, connection });
+          await deactivateUser(by);
           clearSessionCookies(ctx, shared);
           done(ctx);
         },
@@ -79,13 +77,7 @@ export function accountRoutes(
         answers(202, statusResource('erased'), 'last_owner', 'last_admin'),
         async function erase(ctx) {
           const subject = { type: 'user', id: ctx.state.user.id } as const;
-          await eraseSubject({
-            ...shared,
-            ...originOf(ctx, shared),
-            subject,
-            notify: mail,
-            connection: connectionOf(ctx),
-          });
+          await eraseSubject({ ...asked(ctx, shared), subject, notify: mail });
           clearSessionCookies(ctx, shared);
           accepted(ctx, { status: 'erased' });
         },

@@ -16,7 +16,7 @@ import { enrolTotp } from '../../services/factors/enrol-totp.js';
 import { removeTotp } from '../../services/factors/remove-totp.js';
 import { verifySecondFactor } from '../../services/factors/verify-second-factor.js';
 import { reauthenticate } from '../../services/identity/reauthenticate.js';
-import { done, originOf } from '../answers.js';
+import { asked, done } from '../answers.js';
 import { recoveryCodesResource, signedInResource, totpResource } from '../resources.js';
 import { answerSignedIn, delivery } from './answer-signed-in.js';
 
@@ -32,11 +32,9 @@ export function factorRoutes(router: Router, shared: ReadSharedOptions): void {
     answers(200, signedInResource(shared), 'token_used', 'credentials_invalid', 'rate_limited'),
     async function secondFactor(ctx) {
       const { challenge, code, tokenDelivery } = ctx.request.body;
-      const connection = connectionOf(ctx, shared.connection);
-      const origin = originOf(ctx, shared);
       const device = readCookie(ctx, 'device', shared.cookies);
       const answer = { challenge, code, device, delivery: tokenDelivery };
-      const signedIn = await verifySecondFactor({ ...shared, ...origin, connection, ...answer });
+      const signedIn = await verifySecondFactor({ ...asked(ctx, shared), ...answer });
       answerSignedIn(ctx, signedIn, signedIn.delivery, shared);
     },
   );
@@ -116,9 +114,7 @@ export function totpRoutes(router: Router, shared: ReadSharedOptions): void {
 
 /** Who asks, in which session, and from where. */
 const askerOf = (ctx: ParameterizedContext<SignedInBySession>, shared: ReadSharedOptions) => ({
-  ...shared,
-  ...originOf(ctx, shared),
-  connection: connectionOf(ctx),
+  ...asked(ctx, shared),
   userId: ctx.state.user.id,
   sessionId: ctx.state.session.id,
   device: readCookie(ctx, 'device', shared.cookies),

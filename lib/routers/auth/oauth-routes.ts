@@ -6,14 +6,13 @@ import { answers } from '../../middleware/answers.js';
 import { endpoint } from '../../middleware/endpoint.js';
 import { query } from '../../middleware/query.js';
 import { accessTokenVerifier } from '../../runtime/access-tokens.js';
-import { connectionOf } from '../../runtime/connection.js';
 import { readCookie } from '../../runtime/cookies.js';
 import { finishHandshake } from '../../services/federation/finish-handshake.js';
 import type { ProvidedIdentity } from '../../services/federation/identity-of.js';
 import { linkIdentity } from '../../services/federation/link-identity.js';
 import { withParameters } from '../../services/federation/return-to.js';
 import { signInByIdentity } from '../../services/federation/sign-in-by-identity.js';
-import { originOf } from '../answers.js';
+import { asked } from '../answers.js';
 import { setSessionCookies } from './answer-signed-in.js';
 import { type Handshake, handshake, type InHandshake } from './handshake.js';
 import { begin, type OAuthShared, providerOf, returnTo } from './oauth-shared.js';
@@ -101,14 +100,11 @@ export function oauthRoutes(router: Router, shared: OAuthShared): void {
       const said = JSON.stringify(String(error).slice(0, 100)); // by anybody, and it will be logged
       throw refuse('identity_provider_unavailable', { cause: `no code from ${provider.name}: ${said}` });
     }
-    const by = { ...shared, ...originOf(ctx, shared), connection: connectionOf(ctx, shared.connection) };
-    return finishHandshake({ ...by, provider, secrets: begun.secrets, code });
+    return finishHandshake({ ...asked(ctx, shared), provider, secrets: begun.secrets, code });
   }
 
   async function signIn(ctx: ParameterizedContext, identity: ProvidedIdentity): Promise<void> {
-    const connection = connectionOf(ctx, shared.connection);
-    const input = { ...shared, ...originOf(ctx, shared), connection, identity };
-    setSessionCookies(ctx, await signInByIdentity(input), shared);
+    setSessionCookies(ctx, await signInByIdentity({ ...asked(ctx, shared), identity }), shared);
   }
 
   /** The session that asked must still be the browser's own; its access token may have expired meanwhile. */
@@ -119,7 +115,6 @@ export function oauthRoutes(router: Router, shared: OAuthShared): void {
   ): Promise<void> {
     const here = verify(readCookie(ctx, 'access_token', shared.cookies) ?? '')?.sid;
     if (here !== undefined && here !== linking.sessionId) throw refuse('session_revoked');
-    const connection = connectionOf(ctx, shared.connection);
-    await linkIdentity({ ...shared, ...originOf(ctx, shared), ...linking, connection, identity });
+    await linkIdentity({ ...asked(ctx, shared), ...linking, identity });
   }
 }

@@ -22,7 +22,7 @@ import {
 import { removePasskey } from '../../services/factors/remove-passkey.js';
 import { signInByPasskey } from '../../services/factors/sign-in-by-passkey.js';
 import { webauthn } from '../../services/factors/webauthn.js';
-import { done, originOf } from '../answers.js';
+import { asked, done } from '../answers.js';
 import { anyObject, listOf, passkeyResource, signedInResource } from '../resources.js';
 import { answerSignedIn, delivery } from './answer-signed-in.js';
 
@@ -54,9 +54,7 @@ export function passkeyRoutes(router: Router, shared: ReadSharedOptions): void {
     ),
     async function signIn(ctx) {
       const { tokenDelivery, ...credential } = ctx.request.body;
-      const connection = connectionOf(ctx, shared.connection);
-      const origin = originOf(ctx, shared);
-      const input = { ...shared, ...origin, connection, credential, delivery: tokenDelivery };
+      const input = { ...asked(ctx, shared), credential, delivery: tokenDelivery };
       answerSignedIn(ctx, await signInByPasskey(input), tokenDelivery, shared);
     },
   );
@@ -82,8 +80,8 @@ export function passkeyRoutes(router: Router, shared: ReadSharedOptions): void {
       async function add(ctx) {
         const { name, ...credential } = ctx.request.body;
         const { user, session } = ctx.state;
-        const who = { userId: user.id, sessionId: session.id, connection: connectionOf(ctx) };
-        const passkey = await addPasskey({ ...shared, ...originOf(ctx, shared), ...who, credential, name });
+        const who = { userId: user.id, sessionId: session.id };
+        const passkey = await addPasskey({ ...asked(ctx, shared), ...who, credential, name });
         ctx.status = 201;
         ctx.set('Location', `${ctx.path}/${passkey.id}`);
         ctx.body = passkey;
@@ -113,9 +111,8 @@ export function passkeyRoutes(router: Router, shared: ReadSharedOptions): void {
       answers(204, null, 'not_found', 'last_credential', 'session_revoked'),
       async function remove(ctx) {
         const { user, session } = ctx.state;
-        const connection = connectionOf(ctx);
         const passkey = { userId: user.id, sessionId: session.id, passkeyId: ctx.params.id as string };
-        await removePasskey({ ...shared, ...originOf(ctx, shared), connection, ...passkey });
+        await removePasskey({ ...asked(ctx, shared), ...passkey });
         done(ctx);
       },
     ),

@@ -9,13 +9,12 @@ import { requireRecentSignIn } from '../../middleware/require-recent-sign-in.js'
 import { requireScope } from '../../middleware/require-scope.js';
 import { requireReach } from '../../middleware/subject-of.js';
 import type { Fields } from '../../middleware/validation.js';
-import { connectionOf } from '../../runtime/connection.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { emailSchema } from '../../services/identity/canonical-email.js';
 import { changeEmail, confirmEmail } from '../../services/identity/change-email.js';
 import { personName } from '../../services/identity/create-user.js';
 import { updateProfile } from '../../services/identity/update-profile.js';
-import { accepted, done, originOf } from '../answers.js';
+import { accepted, asked, done } from '../answers.js';
 import { statusResource, userResource } from '../resources.js';
 
 /** One's own user. */
@@ -43,10 +42,8 @@ export function profileRoutes(router: Router, shared: ReadSharedOptions, ownFiel
       answers(200, userResource(shared)),
       async function update(ctx) {
         const { name, ...fields } = ctx.request.body;
-        const connection = connectionOf(ctx);
-        const userId = ctx.state.user.id;
-        const change = { ...originOf(ctx, shared), connection, userId, name, fields };
-        ctx.body = shared.showUser(await updateProfile({ ...shared, ...change }));
+        const change = { userId: ctx.state.user.id, name, fields };
+        ctx.body = shared.showUser(await updateProfile({ ...asked(ctx, shared), ...change }));
       },
     ),
   );
@@ -63,8 +60,7 @@ export function emailRoutes(router: Router, shared: ReadSharedOptions): void {
       answers(202, statusResource('sent'), 'rate_limited'),
       async function change(ctx) {
         const userId = ctx.state.user.id;
-        const connection = connectionOf(ctx);
-        await changeEmail({ ...shared, ...originOf(ctx, shared), connection, userId, ...ctx.request.body });
+        await changeEmail({ ...asked(ctx, shared), userId, ...ctx.request.body });
         accepted(ctx, { status: 'sent' });
       },
     ),
@@ -75,8 +71,7 @@ export function emailRoutes(router: Router, shared: ReadSharedOptions): void {
     body({ token: Joi.string().max(200) }),
     answers(204, null, 'token_used', 'email_taken', 'rate_limited'),
     async function confirm(ctx) {
-      const connection = connectionOf(ctx, shared.connection);
-      await confirmEmail({ ...shared, ...originOf(ctx, shared), connection, ...ctx.request.body });
+      await confirmEmail({ ...asked(ctx, shared), ...ctx.request.body });
       done(ctx);
     },
   );

@@ -8,7 +8,7 @@ import { requireRecentSignIn } from '../../middleware/require-recent-sign-in.js'
 import { connectionOf } from '../../runtime/connection.js';
 import { listIdentities } from '../../services/federation/list-identities.js';
 import { unlinkIdentity } from '../../services/federation/unlink-identity.js';
-import { done, originOf } from '../answers.js';
+import { asked, done } from '../answers.js';
 import { identityList, urlResource } from '../resources.js';
 import { handshake } from './handshake.js';
 import { begin, type OAuthShared, returnTo } from './oauth-shared.js';
@@ -52,8 +52,7 @@ export function providerRoutes(router: Router, shared: OAuthShared): void {
       async function unlink(ctx) {
         const { user, session } = ctx.state;
         const provider = ctx.params.provider as string;
-        const input = { userId: user.id, provider, keep: session.id, connection: connectionOf(ctx) };
-        await unlinkIdentity({ ...shared, ...originOf(ctx, shared), ...input });
+        await unlinkIdentity({ ...asked(ctx, shared), userId: user.id, provider, keep: session.id });
         done(ctx);
       },
     ),

@@ -7,13 +7,12 @@ import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
 import { requireRecentSignIn } from '../../middleware/require-recent-sign-in.js';
-import { connectionOf } from '../../runtime/connection.js';
 import type { ProvidedIdentity } from '../../services/federation/identity-of.js';
 import { linkIdentity } from '../../services/federation/link-identity.js';
 import { signInByIdentity } from '../../services/federation/sign-in-by-identity.js';
 import { identityOfTelegram, type TelegramPayload } from '../../services/federation/telegram-payload.js';
 import { type Guess, guess } from '../../services/identity/guessing-budget.js';
-import { originOf } from '../answers.js';
+import { asked } from '../answers.js';
 import { signedInResource, urlResource } from '../resources.js';
 import { answerSignedIn, delivery } from './answer-signed-in.js';
 import type { OAuthShared } from './oauth-shared.js';
@@ -48,7 +47,7 @@ export function telegramRoutes(router: Router, shared: OAuthShared): void {
     ),
     async function signInByTelegram(ctx) {
       const { tokenDelivery, ...payload } = ctx.request.body;
-      const by = { ...shared, ...originOf(ctx, shared), connection: connectionOf(ctx, shared.connection) };
+      const by = asked(ctx, shared);
       const identity = await identityOf(payload, by);
       const signedIn = await signInByIdentity({ ...by, identity, delivery: tokenDelivery });
       answerSignedIn(ctx, signedIn, tokenDelivery, shared);
@@ -64,7 +63,7 @@ export function telegramRoutes(router: Router, shared: OAuthShared): void {
       answers(200, urlResource, 'not_found', 'credentials_invalid', 'conflict', 'rate_limited'),
       async function linkTelegram(ctx) {
         const { user, session } = ctx.state;
-        const by = { ...shared, ...originOf(ctx, shared), connection: connectionOf(ctx) };
+        const by = asked(ctx, shared);
         const identity = await identityOf(ctx.request.body, by);
         await linkIdentity({ ...by, userId: user.id, sessionId: session.id, identity });
         ctx.body = { url: null }; // there is nowhere to go: it is linked
