@@ -8,6 +8,7 @@ export { verifyAllAudit, type WholeVerification } from './audit/verify-all-audit
 export { type AuditVerification, type VerifyAudit, verifyAudit } from './audit/verify-audit.js';
 export type { AuditProblem } from './audit/walk-audit.js';
 export { type ErrorCode, errorCodes, isTollgateError, TollgateError } from './errors.js';
+export { answers } from './middleware/answers.js';
 export { type Audited, type AuditOptions, audit } from './middleware/audit.js';
 export {
   type AuthenticateOptions,
@@ -20,9 +21,11 @@ export {
   type SignedInByStytch,
 } from './middleware/authenticate.js';
 export { body, type WithBody } from './middleware/body.js';
+export { type Description, described, type JsonSchema } from './middleware/described.js';
 export { endpoint } from './middleware/endpoint.js';
 export type { Entitled, EntitlementOptions } from './middleware/entitlement-guard.js';
 export type { Guard } from './middleware/guard.js';
+export { type Identify, identify } from './middleware/identify.js';
 export {
   type InOrganization,
   type MaybeInOrganization,
@@ -73,6 +76,7 @@ export { type AuthRouterOptions, authRouter } from './routers/auth-router.js';
 export { type HealthCheck, type HealthOptions, healthRouter } from './routers/health-router.js';
 export { invitationRouter } from './routers/invitation-router.js';
 export { type OAuthOptions, oauthRouter } from './routers/oauth-router.js';
+export { type OpenapiOptions, openapiRouter } from './routers/openapi-router.js';
 export { organizationRouter } from './routers/organization-router.js';
 export { planRouter } from './routers/plan-router.js';
 export type { ApiKey } from './runtime/api-key.js';
@@ -113,6 +117,7 @@ export {
   type ListIdentities,
   listIdentities,
 } from './services/federation/list-identities.js';
+export type { NewPerson, Provision } from './services/federation/sign-in-by-identity.js';
 export type { StytchSession } from './services/federation/stytch-session.js';
 export { type UnlinkIdentity, unlinkIdentity } from './services/federation/unlink-identity.js';
 export {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { request } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import {
@@ -78,6 +79,63 @@ describe('the examples', () => {
       upgradeRequired: true,
     });
     expect((await ada.get('/nowhere').expect(404)).body).to.include({ code: 'not_found' });
+  });
+
+  it('tell of their routes in an OpenAPI document, which an administrator may read', async () => {
+    const { shared } = await emptyWorld();
+    const password = 'open the gate';
+    await createUser({
+      ...shared,
+      email: 'ada@example.com',
+      password,
+      roles: ['admin'],
+      emailVerified: true,
+    });
+    const port = await freePort();
+    run('openapi', { PORT: String(port) });
+    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
+    await until(() =>
+      anyone()
+        .get('/openapi.json')
+        .then(
+          ({ status }) => status === 401,
+          () => false,
+        ),
+    );
+    const { body } = await anyone().post('/auth/sign-in', { email: 'ada@example.com', password }).expect(200);
+    const ada = withHeaders({ Authorization: `Bearer ${body.accessToken}` });
+    const { paths } = (await ada.get('/openapi.json').expect(200)).body;
+    expect(paths).to.include.keys('/auth/sign-in', '/notes', '/notes/{id}', '/openapi.json', '/docs');
+    expect(paths['/notes'].post.summary).to.equal('Add note');
+    expect(paths['/notes/{id}'].delete.responses['403'].description).to.include('permission_missing');
+    await ada.post('/notes', { text: 'hello' }).expect(201, { id: '1', text: 'hello' });
+    await ada.get('/docs').expect(200);
+    await anyone().get('/docs').expect(401);
+  });
+
+  it('open a WebSocket for whoever is signed in', async () => {
+    const { shared } = await emptyWorld();
+    const password = 'open the gate';
+    await createUser({ ...shared, email: 'ada@example.com', password, emailVerified: true });
+    const port = await freePort();
+    run('websocket', { PORT: String(port) });
+    const { anyone } = clientsOf(`http://localhost:${port}`);
+    const signIn = () => anyone().post('/auth/sign-in', { email: 'ada@example.com', password });
+    await until(() =>
+      signIn().then(
+        ({ status }) => status === 200,
+        () => false,
+      ),
+    );
+    const { accessToken } = (await signIn()).body;
+    const open = async (headers: object) => {
+      const handshake = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Key': 'x', ...headers };
+      const asked = request({ port, headers: handshake }).end();
+      const [answer, socket, head] = await Promise.race([once(asked, 'upgrade'), once(asked, 'response')]);
+      return socket ? String(Buffer.concat([head, ...(await socket.toArray())])).slice(2) : answer.statusCode;
+    };
+    expect(await open({})).to.equal(401);
+    expect(await open({ Authorization: `Bearer ${accessToken}` })).to.equal('ada@example.com');
   });
 
   it('take the sessions of a Stytch project', async () => {

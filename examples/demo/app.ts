@@ -15,6 +15,7 @@ import {
   healthRouter,
   invitationRouter,
   oauthRouter,
+  openapiRouter,
   organization,
   organizationRouter,
   planRouter,
@@ -39,7 +40,7 @@ export function demoApp(shared: DemoOptions, checks: Record<string, HealthCheck>
   const app = new Koa();
   app.use(problems());
   app.use(crossOrigin(shared.allowedOrigins ?? []));
-  for (const router of [
+  const routers = [
     healthRouter({ ...shared, checks }),
     authRouter({ passkeys: shared.publicUrl !== undefined, ...shared }),
     oauthRouter(shared),
@@ -48,7 +49,9 @@ export function demoApp(shared: DemoOptions, checks: Record<string, HealthCheck>
     planRouter(shared),
     invitationRouter(shared),
     product(shared),
-  ]) {
+  ];
+  const documents = openapiRouter({ ...shared, routers, title: 'koa-tollgate demo', version: '1.0.0' });
+  for (const router of [...routers, documents]) {
     app.use(router.routes()).use(router.allowedMethods());
   }
   return app;

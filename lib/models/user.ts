@@ -161,6 +161,10 @@ userSchema.index({ createdAt: 1, _id: 1 });
 userSchema.index({ 'identities.issuer': 1, 'identities.subject': 1 }, { unique: true, sparse: true });
 userSchema.index({ 'passkeys.id': 1 }, { unique: true, sparse: true });
 userSchema.index(
+  { 'totp.keyId': 1 },
+  { partialFilterExpression: { 'totp.confirmedAt': { $type: 'date' } } }, // for ready(): is a key in use?
+);
+userSchema.index(
   { 'password.pepperId': 1 },
   { partialFilterExpression: { 'password.pepperId': { $type: 'string' } } }, // for ready(): is a pepper in use?
 );
