@@ -629,7 +629,7 @@ describe('docs/audit.md', () => {
     const lines = sources
       .join('\n')
       .split('\n')
-      .filter((line) => /\baction\b/.test(line) && !/^\s*(\*|\/)/.test(line));
+      .filter((line) => /\b(action|failure)\b/.test(line) && !/^\s*(\*|\/)/.test(line));
     const recorded = lines.flatMap((line) =>
       [...line.matchAll(/'([a-z-]+\.[a-z-]+)'/g)].map(([, name]) => name),
     );

@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
@@ -34,6 +37,8 @@ type Document = {
   paths: Record<string, Record<string, Operation>>;
   components: { schemas: Record<string, object>; securitySchemes: Record<string, object> };
 };
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
 
 const everything: SharedOptions = {
   keys: [secret],
@@ -288,6 +293,29 @@ describe('openapiRouter()', () => {
       [],
     );
     expect(said).to.deep.equal([]);
+  });
+
+  it('says at the start that its package is missing, and does without it where there is no page', async () => {
+    const script = `
+      import Module from 'node:module';
+      const resolve = Module._resolveFilename;
+      Module._resolveFilename = (name, ...rest) => {
+        if (name.startsWith('swagger-ui-dist')) throw new Error('not installed');
+        return resolve(name, ...rest);
+      };
+      const { healthRouter, openapiRouter } = await import('./lib/index.js');
+      const options = { routers: [healthRouter()], title: 'Acme', version: '1' };
+      openapiRouter({ ...options, docs: false });
+      try {
+        openapiRouter(options);
+      } catch (error) {
+        console.log(String(error));
+      }`;
+    const args = ['--import', 'tsx', '--input-type=module', '-e', script];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root });
+    expect(stdout).to.equal(
+      'TypeError: openapiRouter(): needs the package swagger-ui-dist: npm install swagger-ui-dist; or give docs: false\n',
+    );
   });
 
   it('names what is wrong with its options', () => {

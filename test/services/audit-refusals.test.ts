@@ -92,6 +92,7 @@ describe('what is refused', () => {
     const budgets = inspector().collection('tollgate_budgets');
     await budgets.updateMany({}, { $set: { resetsAt: new Date(0), notBefore: null } }); // the next minute
     await Promise.all(times(8, guess));
+    await guess(0).expect(429);
     expect(await exhausted()).to.have.length(2);
     const [entry] = await AuditEntries(inspector()).find({ action: 'guesses.exhausted' }).lean();
     expect(entry?.details).to.deep.equal({ route: 'sign-in', budget: 'address' });

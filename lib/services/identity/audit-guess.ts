@@ -21,7 +21,8 @@ export async function auditWrongGuess(by: GuessAudit): Promise<void> {
 
 /** Guesses that are turned away unjudged, from now on until the budget is there again: so one entry stands for all of them. */
 export async function auditExhausted(by: GuessAudit, budget: string): Promise<void> {
-  if (by.failure) await record(by, 'guesses.exhausted', { route: by.route, budget });
+  const action = 'guesses.exhausted';
+  if (by.failure) await record(by, action, { route: by.route, budget });
 }
 
 /** Written for unknown addresses too, for it takes its time; but not which address it was, for it may be nobody's here. */
