@@ -13,7 +13,9 @@ import {
   entitlementsOf,
   type HealthCheck,
   healthRouter,
+  invitationRouter,
   oauthRouter,
+  openapiRouter,
   organization,
   organizationRouter,
   planRouter,
@@ -28,6 +30,7 @@ import {
   team,
 } from 'koa-tollgate';
 import type { Connection } from 'mongoose';
+import { projectRoutes } from './projects.js';
 
 /** What the routers and the guards of the demo share. */
 export type DemoOptions = SharedOptions & { connection: Connection };
@@ -37,15 +40,18 @@ export function demoApp(shared: DemoOptions, checks: Record<string, HealthCheck>
   const app = new Koa();
   app.use(problems());
   app.use(crossOrigin(shared.allowedOrigins ?? []));
-  for (const router of [
+  const routers = [
     healthRouter({ ...shared, checks }),
     authRouter({ passkeys: shared.publicUrl !== undefined, ...shared }),
     oauthRouter(shared),
     organizationRouter(shared),
     adminRouter(shared),
     planRouter(shared),
+    invitationRouter(shared),
     product(shared),
-  ]) {
+  ];
+  const documents = openapiRouter({ ...shared, routers, title: 'koa-tollgate demo', version: '1.0.0' });
+  for (const router of [...routers, documents]) {
     app.use(router.routes()).use(router.allowedMethods());
   }
   return app;
@@ -175,6 +181,7 @@ function product(shared: DemoOptions): Router {
       },
     ),
   );
+  api.use(projectRoutes(connection, signedIn).routes());
 
   return api;
 }

@@ -52,10 +52,10 @@ export interface WithRun<T> extends Common {
  *   (503), `database_unavailable` (503); and whatever the writes throw, then nothing was counted
  * @example await withQuota({ subject, amounts: { projects: 1 }, writes: [{ model: Project, insertOne: { document } }] });
  */
-export async function withQuota(input: WithWrites): Promise<{ quota: Record<string, QuotaState> }>;
 export async function withQuota<T>(
   input: WithRun<T>,
 ): Promise<{ quota: Record<string, QuotaState>; result: T }>;
+export async function withQuota(input: WithWrites): Promise<{ quota: Record<string, QuotaState> }>;
 export async function withQuota<T>(
   input: WithWrites & Partial<WithRun<T>>,
 ): Promise<{ quota: Record<string, QuotaState>; result?: T }> {
