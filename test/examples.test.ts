@@ -296,6 +296,48 @@ describe('the examples', () => {
     expect(headers['ratelimit-policy']).to.match(/;q=300;w=60$/);
   });
 
+  it('sell an AI service by images, by tokens that are reserved and settled, and by credits', async () => {
+    const { shared } = await emptyWorld();
+    const credentials = { email: 'ada@example.com', password: 'lovelace-1815' };
+    const { id: user } = await createUser({ ...shared, ...credentials, emailVerified: true });
+    const port = await freePort();
+    run('ai-generation', { PORT: String(port), WEBHOOK_SECRET: 'of the provider' });
+    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
+    await until(() =>
+      anyone()
+        .get('/api/usage')
+        .then(
+          ({ status }) => status === 401,
+          () => false,
+        ),
+    );
+    const { body } = await anyone().post('/auth/sign-in', credentials).expect(200);
+    const ada = withHeaders({ Authorization: `Bearer ${body.accessToken}` });
+
+    for (const remaining of [2, 1, 0])
+      expect((await ada.post('/api/images').expect(201)).body).to.include({ remaining });
+    expect((await ada.post('/api/images').expect(429)).body).to.include({ feature: 'images' });
+
+    const { text } = await ada.post('/api/chat', { prompt: 'to be' }).expect(200);
+    expect(text).to.equal('to be to be ');
+    const usage = async () => (await ada.get('/api/usage').expect(200)).body.items;
+    await until(async () => (await usage())[2].used === 4);
+
+    await ada.post('/api/videos').expect(429);
+    const payment = { payment: 'payment-1', user, credits: 50 };
+    await anyone().post('/api/payments', payment).expect(401);
+    const provider = withHeaders({ 'X-Webhook-Secret': 'of the provider' });
+    for (const _ of [1, 2]) await provider.post('/api/payments', payment).expect(204);
+    expect((await ada.post('/api/videos').expect(202)).body).to.deep.equal({ credits: 30 });
+    expect(
+      (await usage()).map(({ feature, used }: { feature: string; used: number }) => [feature, used]),
+    ).to.deep.equal([
+      ['credits', 20],
+      ['images', 3],
+      ['tokens', 4],
+    ]);
+  });
+
   it('record what was done, and prove the log', async () => {
     const { shared } = await emptyWorld();
     const person = { email: 'ada@example.com', password: 'lovelace-1815' };

@@ -5,13 +5,16 @@ import { endOfTime, type UsageKey } from '../models/usage.js';
 import { database } from '../runtime/database.js';
 import { perConnection } from '../runtime/per-connection.js';
 import { Backlog } from './backlog.js';
-import type { Taken } from './combiner.js';
+import type { Outcome } from './batch.js';
 import { nameOf } from './sender.js';
 
 /** A day, in milliseconds: a process that was slow finds the note of another still there. */
 const day = 86_400_000;
 
-type Reached = Pick<Taken, 'used' | 'remaining' | 'limit' | 'from' | 'to' | 'at'>;
+interface Reached extends Pick<Outcome, 'used' | 'limit' | 'from' | 'to'> {
+  readonly remaining: number | null;
+  readonly at: Date;
+}
 
 interface Noted extends Reached {
   readonly key: UsageKey;

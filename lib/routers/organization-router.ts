@@ -12,6 +12,7 @@ import { memberRoutes } from './organization/member-routes.js';
 import { organizationRoutes } from './organization/organization-routes.js';
 import { roleRoutes } from './organization/role-routes.js';
 import { teamMemberRoutes, teamRoutes } from './organization/team-routes.js';
+import { organizationUsageRoutes } from './organization/usage-routes.js';
 
 /**
  * Organizations, under `/organizations`: one's own, their members, teams, roles and invitations, what they may use and their audit log. Any member reads; what
@@ -31,6 +32,7 @@ export function organizationRouter(options: SharedOptions): Router {
   teamRoutes(router, shared);
   teamMemberRoutes(router, shared);
   insightRoutes(router, shared);
+  organizationUsageRoutes(router, shared);
   return router;
 }
 

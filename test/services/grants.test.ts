@@ -12,6 +12,7 @@ import {
   type SharedOptions,
   syncPlans,
   Usage,
+  withQuota,
 } from '../../lib/index.js';
 import { connect, countBy, emptyWorld, inspector, times, until } from '../support/world.js';
 
@@ -33,7 +34,7 @@ async function granted(options: Partial<SharedOptions> = {}) {
       pro: {
         name: 'Pro',
         tier: 1,
-        features: { credits: { limit: 20, per: 'month' }, videos: { credits: 3 } },
+        features: { credits: { limit: 20, per: 'month' }, videos: { credits: 3 }, clips: { credits: 2 } },
       },
     },
   });
@@ -148,6 +149,23 @@ describe('grantCredits()', () => {
     const error = await consume('videos', Number.MAX_SAFE_INTEGER).catch((thrown) => thrown);
     expect(error).to.include({ code: 'validation_failed' });
     expect(error.extras.errors[0].path).to.equal('amount');
+  });
+
+  it('counts several features that are paid from the same credits together, all of them or none', async () => {
+    const { shared, codeOf } = await granted();
+    await assignPlan({ ...shared, subject, plan: 'pro' });
+    const both = () => withQuota({ ...shared, subject, amounts: { videos: 4, clips: 3 } });
+    const outcomes = await Promise.all(times(10, () => codeOf(both())));
+    expect(
+      countBy(
+        outcomes.map((outcome) => ({ outcome })),
+        'outcome',
+      ),
+    ).to.deep.equal({ granted: 1, quota_exceeded: 9 });
+    expect((await counter('credits'))?.u).to.equal(18);
+    const elsewhere = { subject, connection: await connect() };
+    const { quota } = await withQuota({ ...elsewhere, amounts: { clips: 1 } });
+    expect(quota.clips).to.include({ feature: 'credits', taken: 2, remaining: 0 });
   });
 
   it('refuses a hundred and first, though any number that are used up', async () => {
