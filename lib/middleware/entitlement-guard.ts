@@ -19,6 +19,9 @@ export interface EntitlementOptions extends SharedOptions {
   subject?: SubjectChoice | undefined;
 }
 
+/** What the three of them refuse with. */
+export const entitlementRefusals = ['token_missing', 'entitlement_missing', 'permission_missing'] as const;
+
 /** Of the codes that a guard names, those that the subject lacks and would need: one, a list, or null when it may pass. */
 export type Lack = (granted: readonly string[]) => string | readonly string[] | null;
 

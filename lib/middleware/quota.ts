@@ -9,6 +9,7 @@ import { codePattern } from '../services/plans/features.js';
 import { type QuotaState, rateLimitHeaders } from '../services/plans/quota-state.js';
 import { withQuota } from '../services/plans/with-quota.js';
 import type { SignedIn } from './authenticate.js';
+import { type Description, described } from './described.js';
 import type { Guard } from './guard.js';
 import { statusOf } from './problems.js';
 import { requireReach, type SubjectChoice, subjectChoice, subjectOf } from './subject-of.js';
@@ -80,7 +81,17 @@ export function quota<Feature extends string>(
   const read = readOptions<Read>('quota', options, own);
   const wanted = wantedOf(features, options.amount, read.amount);
 
-  return async function quota(ctx, next) {
+  const told: Description = {
+    refuses: [
+      'token_missing',
+      'permission_missing',
+      'entitlement_missing',
+      'quota_exceeded',
+      'validation_failed',
+    ],
+  };
+
+  return described(told, async function quota(ctx, next) {
     const subject = await subjectOf(ctx, read.subject);
     requireReach(ctx, subject);
     const connection = connectionOf(ctx, read.connection);
@@ -95,7 +106,7 @@ export function quota<Feature extends string>(
     Object.assign(ctx.state, { quota: { ...(ctx.state.quota as object | undefined), ...quota } });
     const giveBack = () => Promise.all(states.map((state) => refundQuota({ subject, state, connection })));
     await settled(ctx, next, read.refund, giveBack);
-  };
+  });
 }
 
 /** The features that a guard names, each with what a request uses up of it. */

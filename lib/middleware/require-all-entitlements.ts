@@ -1,10 +1,12 @@
 import type { FeatureOf, PlanDefinitions } from '../services/plans/define-plans.js';
 import type { SignedIn } from './authenticate.js';
+import { described } from './described.js';
 import {
   type Entitled,
   type EntitlementArguments,
   type EntitlementOptions,
   entitle,
+  entitlementRefusals,
   readEntitlement,
 } from './entitlement-guard.js';
 import type { Guard } from './guard.js';
@@ -29,11 +31,11 @@ export function requireAllEntitlements(
 ): Guard<SignedIn, Entitled> {
   const { codes, options } = readEntitlement<readonly string[]>('requireAllEntitlements', args);
 
-  return async function requireAllEntitlements(ctx, next) {
+  return described({ refuses: entitlementRefusals }, async function requireAllEntitlements(ctx, next) {
     await entitle(ctx, options, (granted) => {
       const missing = codes.filter((code) => !granted.includes(code));
       return missing.length === 0 ? null : missing;
     });
     await next();
-  };
+  });
 }

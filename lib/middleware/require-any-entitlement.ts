@@ -1,10 +1,12 @@
 import type { FeatureOf, PlanDefinitions } from '../services/plans/define-plans.js';
 import type { SignedIn } from './authenticate.js';
+import { described } from './described.js';
 import {
   type Entitled,
   type EntitlementArguments,
   type EntitlementOptions,
   entitle,
+  entitlementRefusals,
   readEntitlement,
 } from './entitlement-guard.js';
 import type { Guard } from './guard.js';
@@ -29,8 +31,8 @@ export function requireAnyEntitlement(
 ): Guard<SignedIn, Entitled> {
   const { codes, options } = readEntitlement<readonly string[]>('requireAnyEntitlement', args);
 
-  return async function requireAnyEntitlement(ctx, next) {
+  return described({ refuses: entitlementRefusals }, async function requireAnyEntitlement(ctx, next) {
     await entitle(ctx, options, (granted) => (codes.some((code) => granted.includes(code)) ? null : codes));
     await next();
-  };
+  });
 }

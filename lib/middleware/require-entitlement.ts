@@ -1,10 +1,12 @@
 import type { FeatureOf, PlanDefinitions } from '../services/plans/define-plans.js';
 import type { SignedIn } from './authenticate.js';
+import { described } from './described.js';
 import {
   type Entitled,
   type EntitlementArguments,
   type EntitlementOptions,
   entitle,
+  entitlementRefusals,
   readEntitlement,
 } from './entitlement-guard.js';
 import type { Guard } from './guard.js';
@@ -29,8 +31,8 @@ export function requireEntitlement(code: string, options?: EntitlementOptions): 
 export function requireEntitlement(...args: EntitlementArguments<string>): Guard<SignedIn, Entitled> {
   const { codes: code, options } = readEntitlement<string>('requireEntitlement', args);
 
-  return async function requireEntitlement(ctx, next) {
+  return described({ refuses: entitlementRefusals }, async function requireEntitlement(ctx, next) {
     await entitle(ctx, options, (granted) => (granted.includes(code) ? null : code));
     await next();
-  };
+  });
 }

@@ -10,6 +10,7 @@ import { pageQuery } from '../runtime/page.js';
 import { listAllOrganizations } from '../services/administration/list-all-organizations.js';
 import type { ReadAdminOptions } from './admin/admin-options.js';
 import { auditRoutes } from './admin/audit-routes.js';
+import { grantRoutes } from './admin/grant-routes.js';
 import { planRoutes } from './admin/plan-routes.js';
 import { globalRoleRoutes } from './admin/role-routes.js';
 import { userSessionRoutes } from './admin/session-routes.js';
@@ -38,6 +39,7 @@ export function adminRouter(options: AdminRouterOptions): Router {
   globalRoleRoutes(router, shared);
   planRoutes(router, shared);
   subjectRoutes(router, shared);
+  grantRoutes(router, shared);
   auditRoutes(router, shared);
 
   router.get(

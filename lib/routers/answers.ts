@@ -6,7 +6,7 @@ import type { ReadSharedOptions } from '../runtime/options.js';
 export { originOf };
 
 /** What every service is told by a route: the shared options, where the request came from, and the connection that it works on. */
-export const asked = (ctx: ParameterizedContext, shared: ReadSharedOptions) => ({
+export const asked = <Shared extends ReadSharedOptions>(ctx: ParameterizedContext, shared: Shared) => ({
   ...shared,
   ...originOf(ctx, shared),
   connection: connectionOf(ctx, shared.connection),

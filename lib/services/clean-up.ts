@@ -2,12 +2,14 @@ import type { Connection, Model } from 'mongoose';
 import { redactErased } from '../audit/redact-audit.js';
 import { ApiKeys } from '../models/api-key.js';
 import { Budgets } from '../models/budget.js';
+import { Invitations } from '../models/invitation.js';
 import { OneTimeTokens } from '../models/one-time-token.js';
 import { Sessions } from '../models/session.js';
 import { databaseTime } from '../runtime/clock.js';
 import { opened } from '../runtime/connection.js';
 import { database } from '../runtime/database.js';
 import { expirePlans } from './plans/expire-plans.js';
+import { clearDeleted } from './tenancy/clear-deleted.js';
 
 /** How many there were of each kind. */
 export interface CleanedUp {
@@ -20,6 +22,9 @@ export interface CleanedUp {
   readonly erasures: number;
   /** Plans of subjects that have ended. */
   readonly plans: number;
+  readonly invitations: number;
+  /** Organizations and teams whose deletion has been ended. */
+  readonly deletions: number;
 }
 
 /** Milliseconds for which a dead API key stays in the list, for somebody may ask what it was: 30 days. */
@@ -29,8 +34,9 @@ const remembered = 30 * 86_400_000;
 const batch = 1_000;
 
 /**
- * Deletes what has expired by the database's clock: sessions, one-time tokens and guessing budgets, which MongoDB's own TTL would
- * delete a day later, and API keys that have been dead for 30 days; and takes away plans that have ended. Nothing waits for it, for every read judges expiry itself.
+ * Deletes what has expired by the database's clock: sessions, one-time tokens, invitations and guessing budgets, which MongoDB's own TTL would
+ * delete a day later, and API keys that have been dead for 30 days; takes away plans that have ended, and ends the deletion of organizations and teams.
+ * Nothing waits for it, for every read judges expiry itself.
  * `startWorker()` calls it every six hours.
  *
  * @returns how many there were of each
@@ -70,5 +76,7 @@ export async function cleanUp({
     apiKeys: await deadKeys(),
     erasures: await redactErased(connection),
     plans: await expirePlans(connection, now),
+    invitations: await expired(Invitations(connection), 'expiresAt'),
+    deletions: await clearDeleted(connection),
   };
 }

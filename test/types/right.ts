@@ -18,12 +18,17 @@ import {
   requireAnyEntitlement,
   requireClaims,
   requireEntitlement,
+  requireOrganizationRole,
+  requirePermission,
   requireRole,
   requireScope,
   type SignedIn,
   team,
+  tenant,
+  tenantScoped,
   type WithQuota,
 } from 'koa-tollgate';
+import { model, Schema } from 'mongoose';
 
 /** Fails to compile unless `Actual` is exactly `Expected`; `any` is not. */
 type Same<Actual, Expected> =
@@ -75,6 +80,19 @@ router.post(
       holds<Same<typeof id, string | undefined>>();
       holds<Same<typeof ctx.state.quota.images.limit, number | null>>();
       holds<Same<typeof ctx.state.quota.tokens.limit, number | null>>();
+    },
+  ),
+);
+
+router.get(
+  '/board',
+  endpoint(
+    authenticate({ keys }),
+    organization(),
+    requirePermission(['projects.read', 'projects.write'], { strict: true }),
+    requireOrganizationRole('owner', 'editor'),
+    (ctx) => {
+      holds<Same<typeof ctx.state.membership.role, string>>();
     },
   ),
 );
@@ -161,6 +179,23 @@ router.put('/typed-context', async (ctx) => {
     authorize: ({ roles }) => roles.includes('admin'),
   });
 });
+
+const projectSchema = new Schema({ name: { type: String, required: true }, size: Number });
+projectSchema.plugin(tenantScoped, { by: 'team' });
+const Project = model('Project', projectSchema);
+router.get(
+  '/projects',
+  endpoint(authenticate({ keys }), organization(), team(), tenant(), async (ctx) => {
+    const projects = ctx.state.tenant.model(Project);
+    const found = await projects.find({ name: 'x' }).lean();
+    const size = found[0]?.size;
+    holds<Same<typeof size, number | null | undefined>>();
+    const made = await projects.create({ name: 'x' });
+    holds<Same<typeof made.name, string>>();
+    const count = await projects.countDocuments();
+    holds<Same<typeof count, number>>();
+  }),
+);
 
 /** A guard of the application's own. */
 const requireAda: Guard<SignedIn, { readonly isAda: true }> = async (ctx, next) => {

@@ -8,10 +8,10 @@ import { Users } from '../../models/user.js';
 import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
-import { inTurn } from '../../runtime/in-turn.js';
 import { canonicalNetwork } from '../../runtime/networks.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
+import { turnstile } from '../../runtime/turnstile.js';
 import { permissionCode } from '../roles/permission-code.js';
 import { requireLiveSession } from '../sessions/require-live-session.js';
 import { makeApiKey } from './api-key-text.js';
@@ -108,7 +108,7 @@ export async function createApiKey(input: NewApiKey & SharedOptions): Promise<Sh
     });
     return created;
   };
-  return inTurn(connection, `api-keys of ${user}`, () => transaction(connection, make));
+  return turnstile(connection).soon(`api-keys of ${user}`, () => transaction(connection, make));
 }
 
 const past = () =>

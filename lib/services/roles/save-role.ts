@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import Joi from 'joi';
 import type { ClientSession, Connection, Types } from 'mongoose';
 import { type Origin, originFields } from '../../audit/record-audit.js';
@@ -73,7 +74,9 @@ export async function saveRole(input: SaveRole & SharedOptions): Promise<{ role:
     const before = await Roles(connection).findOne(key, null, { session }).lean();
     if (before ? given.only === 'create' : given.only === 'change')
       throw refuse(before ? 'conflict' : 'not_found');
-    await judge(connection, session, { ...given, ...key }, before ? asRole(before) : undefined);
+    const old = before ? asRole(before) : undefined;
+    await judge(connection, session, { ...given, ...key }, old);
+    if (old && isAs(old, given)) return { role: old, created: false };
     const role = await store(connection, session, key, given);
     const { actor, ip, userAgent, requestId } = given;
     const action = before ? 'role.updated' : 'role.created';
@@ -88,6 +91,16 @@ async function requireOrganization(
   _id: Types.ObjectId | null,
 ): Promise<void> {
   if (_id && !(await Organizations(connection).exists({ _id }).session(session))) throw refuse('not_found');
+}
+
+/** Whether a role is what is wanted already, as it is when an application says its roles at every start. */
+function isAs(old: Role, { permissions, managementRules }: Given): boolean {
+  const wanted = {
+    ...old,
+    ...(permissions && { permissions: [...new Set(permissions)] }),
+    ...(managementRules !== undefined && { managementRules }),
+  };
+  return isDeepStrictEqual(wanted, { ...old });
 }
 
 async function store(
