@@ -362,6 +362,32 @@ describe('the examples', () => {
     expect(await verified()).to.deep.include({ ok: true, checked: 3, problems: [] });
   });
 
+  it('put people on plans for a while, and show the plans to anyone', async () => {
+    const { shared } = await emptyWorld();
+    const person = { email: 'ada@example.com', password: 'lovelace-1815' };
+    await createUser({ ...shared, ...person, emailVerified: true });
+    const port = await freePort();
+    run('plans', { PORT: String(port) });
+    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
+    const shown = () =>
+      anyone()
+        .get('/billing/plans')
+        .then(
+          ({ body }) => body.items?.map(({ code }: { code: string }) => code),
+          () => undefined,
+        );
+    await until(async () => String(await shown()) === 'free,pro');
+    const { body } = await anyone().post('/auth/sign-in', person).expect(200);
+    const ada = withHeaders({ Authorization: `Bearer ${body.accessToken}` });
+    expect((await ada.get('/api/reports').expect(403)).body).to.include({ upgradeRequired: true });
+    await ada.post('/api/trial').expect(204);
+    expect((await ada.get('/api/reports').expect(200)).body).to.deep.equal({ projects: 50 });
+    const stored = await Subscriptions(inspector()).findOne({ 'subject.id': body.user.id }).lean();
+    expect(stored?.overrides).to.deep.equal({ images: 20 });
+    expect(stored?.expiresAt?.getTime()).to.be.above(Date.now() + 13 * 86_400_000);
+    await ada.get('/admin/plans').expect(403);
+  });
+
   it('guard routes by permissions, everywhere and in organizations', async () => {
     const { shared } = await emptyWorld();
     const port = await freePort();
