@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { ApiKeys, createUser, Subscriptions, Users } from '../lib/index.js';
+import { ApiKeys, createOrganization, createUser, Subscriptions, Users } from '../lib/index.js';
 import { startBrowser } from './support/browser.js';
 import { browser } from './support/http-browser.js';
 import { client, startStandIn } from './support/oidc.js';
@@ -251,6 +251,47 @@ describe('the examples', () => {
     const verified = async () => (await ada.get('/api/audit/verification').expect(200)).body;
     await until(async () => (await verified()).head?.seq === 3);
     expect(await verified()).to.deep.include({ ok: true, checked: 3, problems: [] });
+  });
+
+  it('guard routes by permissions, everywhere and in organizations', async () => {
+    const { shared } = await emptyWorld();
+    const port = await freePort();
+    run('roles', { PORT: String(port) });
+    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
+    const [ada, bob] = ['ada', 'bob'].map((name) => ({
+      email: `${name}@example.com`,
+      password: 'lovelace-1815',
+    }));
+    const owner = await createUser({ ...shared, ...ada, email: 'ada@example.com', emailVerified: true });
+    await createUser({
+      ...shared,
+      ...bob,
+      email: 'bob@example.com',
+      roles: ['support'],
+      emailVerified: true,
+    });
+    await createOrganization({ ...shared, name: 'Acme', slug: 'acme', owner: owner.id });
+    await until(() =>
+      anyone()
+        .get('/api/tickets')
+        .then(
+          ({ status }) => status === 401,
+          () => false,
+        ),
+    );
+    const signIn = async (person: object | undefined) => {
+      const { body } = await anyone().post('/auth/sign-in', person).expect(200);
+      return withHeaders({ Authorization: `Bearer ${body.accessToken}` });
+    };
+    const [member, support] = [await signIn(ada), await signIn(bob)];
+    await support.get('/api/tickets').expect(200);
+    await member.get('/api/tickets').expect(403);
+    await member.post('/api/projects').expect(201, { organization: 'acme' });
+    await member.get('/api/projects').expect(200, { items: [], canWrite: true });
+    await member.post('/api/handover').expect(204);
+    await support.post('/api/projects').expect(400);
+    await support.post('/admin/users', { email: 'eve@example.com' }).expect(201);
+    await support.post('/admin/users', { email: 'mal@example.com', roles: ['admin'] }).expect(403);
   });
 
   it('give users a field of the application', async () => {

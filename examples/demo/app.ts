@@ -4,6 +4,7 @@ import Router from '@koa/router';
 import Joi from 'joi';
 import Koa from 'koa';
 import {
+  adminRouter,
   authenticate,
   authRouter,
   body,
@@ -40,6 +41,7 @@ export function demoApp(shared: DemoOptions, checks: Record<string, HealthCheck>
     oauthRouter(shared),
     organizationRouter(shared),
     invitationRouter(shared),
+    adminRouter(shared),
     product(shared),
   ]) {
     app.use(router.routes()).use(router.allowedMethods());

@@ -7,12 +7,19 @@ export interface RoleKey {
   readonly name: string;
 }
 
+/** To users of which roles the holders of a role may do what: names, or '*'. */
+const managementRulesSchema = new Schema(
+  { create: Schema.Types.Mixed, update: Schema.Types.Mixed, delete: Schema.Types.Mixed },
+  { _id: false },
+);
+
 /** A named set of permission codes: a global role, or one of an organization. */
 export const roleSchema = new Schema(
   {
     organization: { type: Schema.Types.ObjectId, ref: 'Organization', default: null },
     name: { type: String, required: true },
     permissions: { type: [String], default: [] },
+    managementRules: { type: managementRulesSchema, default: null }, // null: the default ones; see services/roles/management.ts
     departures: { type: Number, default: undefined }, // of holders: what makes two at the same time conflict
     arrivals: { type: Number, default: undefined }, // of holders: what makes a deletion at the same time conflict
     createdAt: Date,
@@ -33,6 +40,7 @@ export const roleSchema = new Schema(
 
 roleSchema.set('timestamps', true);
 roleSchema.index({ organization: 1, name: 1 }, { unique: true });
+roleSchema.index({ organization: 1, _id: 1 });
 tollgateSchema(roleSchema);
 
 export type StoredRole = InferSchemaType<typeof roleSchema>;

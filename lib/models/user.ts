@@ -155,6 +155,9 @@ export const userSchema = new Schema(
 userSchema.set('timestamps', true);
 userSchema.index({ email: 1 }, { unique: true });
 userSchema.index({ roles: 1, _id: 1 });
+userSchema.index({ roles: 1, email: 1 }); // this and the next two: for the list of users
+userSchema.index({ name: 1, _id: 1 });
+userSchema.index({ createdAt: 1, _id: 1 });
 userSchema.index({ 'identities.issuer': 1, 'identities.subject': 1 }, { unique: true, sparse: true });
 userSchema.index({ 'passkeys.id': 1 }, { unique: true, sparse: true });
 userSchema.index(

@@ -10,10 +10,11 @@ import { insightRoutes } from './organization/insight-routes.js';
 import { invitationRoutes } from './organization/invitation-routes.js';
 import { memberRoutes } from './organization/member-routes.js';
 import { organizationRoutes } from './organization/organization-routes.js';
+import { roleRoutes } from './organization/role-routes.js';
 import { teamMemberRoutes, teamRoutes } from './organization/team-routes.js';
 
 /**
- * Organizations, under `/organizations`: one's own, their members, teams and invitations, what they may use and their audit log. Any member reads; what
+ * Organizations, under `/organizations`: one's own, their members, teams, roles and invitations, what they may use and their audit log. Any member reads; what
  * writes needs a permission each. `invitationRouter()` has what invited people do. Without mail nobody can be invited, so there are no routes for it.
  *
  * @throws {TypeError} also where there is mail but no `publicUrl`
@@ -28,6 +29,7 @@ export function organizationRouter(options: SharedOptions): Router {
   invitationRoutes(router, shared);
   teamRoutes(router, shared);
   teamMemberRoutes(router, shared);
+  roleRoutes(router, shared);
   insightRoutes(router, shared);
   return router;
 }

@@ -12,6 +12,8 @@ import {
   quota,
   requireClaims,
   requireEntitlement,
+  requireOrganizationRole,
+  requirePermission,
   requireRole,
   requireScope,
   type SignedIn,
@@ -69,6 +71,19 @@ router.post(
       holds<Same<typeof id, string | undefined>>();
       holds<Same<typeof ctx.state.quota.images.limit, number | null>>();
       holds<Same<typeof ctx.state.quota.tokens.limit, number | null>>();
+    },
+  ),
+);
+
+router.get(
+  '/board',
+  endpoint(
+    authenticate({ keys }),
+    organization(),
+    requirePermission(['projects.read', 'projects.write'], { strict: true }),
+    requireOrganizationRole('owner', 'editor'),
+    (ctx) => {
+      holds<Same<typeof ctx.state.membership.role, string>>();
     },
   ),
 );

@@ -10,6 +10,8 @@ import {
   quota,
   requireClaims,
   requireEntitlement,
+  requireOrganizationRole,
+  requirePermission,
   requireRole,
   requireScope,
   type SignedIn,
@@ -73,6 +75,9 @@ router.get('/5', endpoint(quota('images'), done)); // TS2345
 router.get('/6', endpoint(authenticate({ keys, optional: true }), requireEntitlement('reports'), done)); // TS2345
 router.get('/7', endpoint(authenticate({ keys, optional: true }), organization(), done)); // TS2345
 
+router.get('/8', endpoint(signedIn, requireOrganizationRole('owner'), done)); // TS2345
+router.get('/9', endpoint(requirePermission('projects.read'), signedIn, done)); // TS2345
+
 router.post(
   '/body',
   body({ name: Joi.string() }, { age: Joi.number() }),
@@ -94,6 +99,9 @@ authenticate({ keys, isuer: 'us' }); // TS2769
 authenticate({ keys: 'not a list' }); // TS2769
 requireRole(); // TS2555
 requireScope(['images']); // TS2345
+requirePermission(); // TS2554
+requirePermission([]); // TS2345
+requireOrganizationRole(); // TS2555
 requireClaims('tier'); // TS2345
 authenticate({ keys, accept: ['cookie'] }); // TS2769
 quota('images', { refund: 'always' }); // TS2322

@@ -41,7 +41,8 @@ export async function keepAnAdmin(
 ): Promise<void> {
   if (!roles.includes(admin)) return;
   const role = { organization: null, name: admin };
-  await Roles(connection).updateOne(role, { $inc: { departures: 1 } }, { session, upsert: true });
+  const departure = { $inc: { departures: 1 }, $setOnInsert: { permissions: ['admin.*'] } };
+  await Roles(connection).updateOne(role, departure, { session, upsert: true });
   const other = { roles: admin, status: { $ne: 'inactive' as const }, _id: { $ne: _id } };
   if (!(await Users(connection).exists(other).session(session))) throw refuse('last_admin');
 }

@@ -57,7 +57,7 @@ export async function listOrganizations({
 }
 
 /** The code of each organization's plan, in two commands at most. */
-async function plansOf(
+export async function plansOf(
   connection: Connection,
   ids: readonly string[],
 ): Promise<Map<string, string | undefined>> {
