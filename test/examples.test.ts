@@ -3,7 +3,14 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { ApiKeys, createOrganization, createUser, Subscriptions, Users } from '../lib/index.js';
+import {
+  ApiKeys,
+  createOrganization,
+  createUser,
+  Organizations,
+  Subscriptions,
+  Users,
+} from '../lib/index.js';
 import { startBrowser } from './support/browser.js';
 import { browser } from './support/http-browser.js';
 import { client, startStandIn } from './support/oidc.js';
@@ -300,6 +307,13 @@ describe('the examples', () => {
     expect(code).to.equal(0);
     const stored = await inspector().collection('users').findOne({ email: 'grace@example.com' });
     expect(stored).to.include({ fullName: 'Grace Hopper' });
+  });
+
+  it('make an organization with seats, a default team and members', async () => {
+    await emptyWorld();
+    expect(await once(run('organizations'), 'exit')).to.deep.equal([0, null]);
+    const found = await Organizations(inspector()).findOne({ slug: 'acme-rockets' }).orFail().lean();
+    expect(found).to.include({ members: 2, owners: 1, seats: 10 });
   });
 
   it('give users ids, roles and answers of the application’s own', async () => {
