@@ -1,7 +1,6 @@
 export type { AuditEntry } from './audit/as-audit-entry.js';
 export type { AuditHead } from './audit/audit-head.js';
 export type { AuditFault } from './audit/check-entry.js';
-export { type ListAudit, listAudit } from './audit/list-audit.js';
 export { type AuditRecord, type AuditTarget, type Origin, recordAudit } from './audit/record-audit.js';
 export { type SearchAudit, searchAudit } from './audit/search-audit.js';
 export { verifyAllAudit, type WholeVerification } from './audit/verify-all-audit.js';

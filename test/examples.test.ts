@@ -10,6 +10,7 @@ import {
   createOrganization,
   createUser,
   Memberships,
+  Organizations,
   Subscriptions,
   Teams,
   Users,
@@ -478,6 +479,13 @@ describe('the examples', () => {
     expect(code).to.equal(0);
     const stored = await inspector().collection('users').findOne({ email: 'grace@example.com' });
     expect(stored).to.include({ fullName: 'Grace Hopper' });
+  });
+
+  it('make an organization with seats, a default team and members', async () => {
+    await emptyWorld();
+    expect(await once(run('organizations'), 'exit')).to.deep.equal([0, null]);
+    const found = await Organizations(inspector()).findOne({ slug: 'acme-rockets' }).orFail().lean();
+    expect(found).to.include({ members: 2, owners: 1, seats: 10 });
   });
 
   it('give users ids, roles and answers of the application’s own', async () => {

@@ -1,6 +1,6 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
-import { listAudit } from '../../audit/list-audit.js';
+import { searchAudit } from '../../audit/search-audit.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { endpoint } from '../../middleware/endpoint.js';
 import { organization } from '../../middleware/organization.js';
@@ -9,7 +9,7 @@ import { requirePermission } from '../../middleware/require-permission.js';
 import { requireScope } from '../../middleware/require-scope.js';
 import { connectionOf, strictOf } from '../../runtime/connection.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
-import { pageQuery } from '../../runtime/page.js';
+import { sortedPageQuery } from '../../runtime/sorted-page.js';
 import { entitlementsOf } from '../../services/plans/entitlements-of.js';
 import { isoDate } from '../iso-date.js';
 
@@ -17,7 +17,7 @@ import { isoDate } from '../iso-date.js';
 export function insightRoutes(router: Router, shared: ReadSharedOptions): void {
   const signedIn = authenticate(shared);
   const text = Joi.string().max(200);
-  const [page, cursor] = pageQuery;
+  const [page, cursor] = sortedPageQuery;
 
   router.get(
     '/:organizationId/entitlements',
@@ -45,7 +45,7 @@ export function insightRoutes(router: Router, shared: ReadSharedOptions): void {
       async function audit(ctx) {
         const { cursor: after, ...filter } = ctx.state.query;
         const { id: organizationId } = ctx.state.organization;
-        ctx.body = await listAudit({ ...filter, after, organizationId, connection: connectionOf(ctx) });
+        ctx.body = await searchAudit({ ...filter, after, organizationId, connection: connectionOf(ctx) });
       },
     ),
   );

@@ -1,16 +1,18 @@
 import type { ClientSession, Connection } from 'mongoose';
+import { Invitations } from '../../models/invitation.js';
 import { Memberships } from '../../models/membership.js';
 import type { RoleKey } from '../../models/role.js';
 import { Users } from '../../models/user.js';
 
-/** Whether anybody has a role, in the transaction of `session` that has deleted it: see `holdRole()`. */
+/** Whether anybody has a role, or is invited to have it, in the transaction of `session` that has deleted it: see `holdRole()`. */
 export async function isHeld(
   connection: Connection,
   session: ClientSession,
   { organization, name }: RoleKey,
 ): Promise<boolean> {
   const holder = organization
-    ? await Memberships(connection).exists({ organization, role: name }).session(session)
+    ? ((await Memberships(connection).exists({ organization, role: name }).session(session)) ??
+      (await Invitations(connection).exists({ organization, role: name }).session(session)))
     : await Users(connection).exists({ roles: name }).session(session);
   return holder !== null;
 }

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import Joi from 'joi';
 import type { ClientSession, Connection, Types } from 'mongoose';
 import { type AuditTarget, type Origin, originFields, recordAudit } from '../../audit/record-audit.js';
@@ -33,8 +34,8 @@ const patience = 10_000;
 
 /**
  * Runs `work` in one transaction that begins by writing to the organization: of two in different processes the later one begins again and then sees
- * what the other did, so that nobody acts by a right that they are just losing, or in what is just being deleted. In this process they wait for each
- * other, for they would only conflict.
+ * what the other did, so that nobody acts by a right that they are just losing, or in what is just being deleted. All wait for each other, ten seconds at
+ * most.
  *
  * @throws {TollgateError} `not_found` (404), also for a malformed id; `overloaded`, `database_unavailable` (503)
  */
@@ -53,12 +54,35 @@ export async function inOrganization<T>(
   const organization = objectId(organizationId);
   if (!organization) throw refuse('not_found');
   const act = async (session: ClientSession) => {
-    const { matchedCount } = await Organizations(connection).touch(organization, session);
+    const { matchedCount } = await Organizations(connection).touch(organization, session).catch(asBusy);
     if (matchedCount === 0) throw refuse('not_found');
     const who = { actor: actor ?? null, organization, ip, userAgent, requestId };
     const record: Acting['record'] = (action, target, details) =>
       recordAudit({ connection, session, ...who, action, target, details });
     return work({ connection, session, organization, actor, record });
   };
-  return inTurn(connection, `organization ${organization}`, () => transaction(connection, act), patience);
+  const until = performance.now() + patience;
+  const attempt = () => whenFree(() => transaction(connection, act), until);
+  return inTurn(connection, `organization ${organization}`, attempt, patience);
+}
+
+/** Another process acts in the organization. */
+const busy = new Error('busy');
+
+/** MongoDB does not wait for a document that another transaction has written: it refuses. */
+function asBusy(error: { readonly code?: unknown }): never {
+  throw error.code === 112 ? busy : error;
+}
+
+/** Tries again, at odd times, while other processes act: nothing was written yet. By itself the driver would do so for 1.5 s only, and in vain beside a busy one. */
+async function whenFree<T>(act: () => Promise<T>, until: number): Promise<T> {
+  for (;;) {
+    try {
+      return await act();
+    } catch (error) {
+      if (error !== busy) throw error;
+      if (performance.now() > until) throw refuse('overloaded');
+    }
+    await delay(2 + Math.random() * 20);
+  }
 }
