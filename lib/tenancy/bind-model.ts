@@ -1,10 +1,10 @@
 import { Error as MongooseError } from 'mongoose';
 import type { Access } from './access.js';
-import { undeclared } from './check-references.js';
 import { collectionFor, usersOf } from './collection-for.js';
+import { undeclared } from './commands/check-references.js';
+import { ownPopulate } from './commands/own-populate.js';
 import { guardedConnection } from './guarded-connection.js';
 import { beyondTenant } from './needs-tenant.js';
-import { ownPopulate } from './own-populate.js';
 import { type AnyModel, keepInserted, rawOf } from './registry.js';
 import { seat } from './seat.js';
 

@@ -2,15 +2,15 @@ import type { Connection } from 'mongoose';
 import { Users } from '../models/user.js';
 import type { Access } from './access.js';
 import { refuseOtherOwner } from './bounds.js';
-import { checkReferences, undeclared } from './check-references.js';
+import { checkReferences, undeclared } from './commands/check-references.js';
+import { memberStages, membersCollection } from './commands/members-collection.js';
+import { ownCollection } from './commands/own-collection.js';
+import type { Reach } from './commands/own-pipeline.js';
+import { referredByDocuments } from './commands/references.js';
+import type { Terms } from './commands/terms.js';
 import { isGlobal } from './declare-global.js';
-import { memberStages, membersCollection } from './members-collection.js';
-import { ownCollection } from './own-collection.js';
-import type { Reach } from './own-pipeline.js';
-import { referredByDocuments } from './references.js';
 import { type AnyModel, type Plain, type Raw, type RawCollection, rawOf } from './registry.js';
 import { tenantFields } from './tenant-fields.js';
-import type { Terms } from './terms.js';
 
 /** The users, compiled if they were not yet. */
 export const usersOf = (connection: Connection): AnyModel => Users(connection) as unknown as AnyModel;

@@ -1,6 +1,6 @@
+import { gate } from '../gate.js';
+import { beyondTenant } from '../needs-tenant.js';
 import { facts } from './closed-collection.js';
-import { gate } from './gate.js';
-import { beyondTenant } from './needs-tenant.js';
 import { type DriverCursor, ownCursor } from './own-cursor.js';
 import { ownPipeline } from './own-pipeline.js';
 import { ownWrites } from './own-writes.js';

@@ -1,4 +1,4 @@
-import type { Plain } from './registry.js';
+import type { Plain } from '../registry.js';
 
 /** Run code of the caller's in the database. */
 const code = new Set(['$where', '$function', '$accumulator']);

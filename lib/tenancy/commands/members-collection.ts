@@ -1,14 +1,14 @@
 import type { Connection, Types } from 'mongoose';
-import { Memberships } from '../models/membership.js';
-import { credentialPaths } from '../models/user.js';
-import type { Access } from './access.js';
+import { Memberships } from '../../models/membership.js';
+import { credentialPaths } from '../../models/user.js';
+import type { Access } from '../access.js';
+import { gate } from '../gate.js';
+import { beyondTenant } from '../needs-tenant.js';
+import type { Plain, RawCollection } from '../registry.js';
 import { membersAmong } from './check-references.js';
 import { facts } from './closed-collection.js';
 import { commandOptions } from './command-options.js';
-import { gate } from './gate.js';
-import { beyondTenant } from './needs-tenant.js';
 import { ownCursor } from './own-cursor.js';
-import type { Plain, RawCollection } from './registry.js';
 import { isPlain, snapshotOf } from './snapshot.js';
 
 /** What nobody but a sign-in reads of a user. */

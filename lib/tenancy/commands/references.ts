@@ -1,5 +1,5 @@
 import type { Schema, SchemaType } from 'mongoose';
-import type { AnyModel, Plain } from './registry.js';
+import type { AnyModel, Plain } from '../registry.js';
 import { isPlain } from './snapshot.js';
 
 /** The references of a schema, as a tree of its paths; a map's values stand under `*`. */

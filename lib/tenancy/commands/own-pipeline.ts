@@ -1,5 +1,5 @@
-import { beyondTenant } from './needs-tenant.js';
-import type { Plain } from './registry.js';
+import { beyondTenant } from '../needs-tenant.js';
+import type { Plain } from '../registry.js';
 import { isPlain, snapshot, snapshotOf } from './snapshot.js';
 
 /** What a pipeline of a tenant may reach. */

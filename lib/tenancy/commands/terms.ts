@@ -1,8 +1,8 @@
+import { beyondTenant } from '../needs-tenant.js';
+import type { AnyModel, Plain, RawCollection } from '../registry.js';
 import { type CommandOptions, commandOptions } from './command-options.js';
-import { beyondTenant } from './needs-tenant.js';
 import type { Reach } from './own-pipeline.js';
 import type { Referred } from './references.js';
-import type { AnyModel, Plain, RawCollection } from './registry.js';
 import { isPlain, snapshotOf } from './snapshot.js';
 
 /** What a bound collection lets through. */

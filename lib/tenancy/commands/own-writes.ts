@@ -1,7 +1,7 @@
+import { beyondTenant } from '../needs-tenant.js';
+import type { Plain } from '../registry.js';
 import { commandOptions } from './command-options.js';
-import { beyondTenant } from './needs-tenant.js';
 import { ownDocument, ownReplacement, ownUpdate, type Writing } from './own-update.js';
-import type { Plain } from './registry.js';
 import { comparing, ownFilter, type Terms } from './terms.js';
 
 /** The methods of a bound collection that write. */
