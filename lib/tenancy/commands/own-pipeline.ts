@@ -48,9 +48,6 @@ const stages: Readonly<Record<string, Stage>> = {
   $unwind: same,
 };
 
-/** The names of these stages, and of the one that may only come first. */
-export const allowedStages: readonly string[] = [...Object.keys(stages), '$geoNear'].sort();
-
 /**
  * A pipeline that sees the tenant's documents only, in every collection that it reaches.
  *

@@ -19,12 +19,21 @@ export function ownWrites(terms: Terms) {
   };
   const asGiven = (_: Terms, options: unknown) => commandOptions(options);
 
-  const update =
-    (method: 'updateOne' | 'updateMany') => async (filter: unknown, change: unknown, options?: unknown) => {
+  /** A replacement, too, is an update: one that keeps the tenant fields. */
+  const changing =
+    (method: 'updateOne' | 'updateMany' | 'findOneAndUpdate', shape: typeof ownUpdate) =>
+    async (filter: unknown, change: unknown, options?: unknown) => {
       const { write, given, upsert } = begin(options);
-      const [mine, changes] = [ownFilter(own(), filter), ownUpdate(write, change, upsert)];
+      const [mine, changes] = [ownFilter(own(), filter), shape(write, change, upsert)];
       await terms.references(write.referred, given);
       return raw[method](mine, changes, given);
+    };
+  const deleting =
+    (method: 'deleteOne' | 'deleteMany' | 'findOneAndDelete') =>
+    async (filter?: unknown, options?: unknown) => {
+      const { given } = begin(options);
+      const remove = raw[method] as (filter: Plain, options: object) => Promise<unknown>;
+      return remove.call(raw, ownFilter(own(), filter), given);
     };
 
   return {
@@ -40,38 +49,14 @@ export function ownWrites(terms: Terms) {
       await terms.references(write.referred, given);
       return raw.insertMany(mine, given);
     },
-    updateOne: update('updateOne'),
-    updateMany: update('updateMany'),
-    async replaceOne(filter: unknown, replacement: unknown, options?: unknown) {
-      const { write, given, upsert } = begin(options);
-      const [mine, change] = [ownFilter(own(), filter), ownReplacement(write, replacement, upsert)];
-      await terms.references(write.referred, given);
-      return raw.updateOne(mine, change, given);
-    },
-    async deleteOne(filter?: unknown, options?: unknown) {
-      const { given } = begin(options);
-      return raw.deleteOne(ownFilter(own(), filter), given);
-    },
-    async deleteMany(filter?: unknown, options?: unknown) {
-      const { given } = begin(options);
-      return raw.deleteMany(ownFilter(own(), filter), given);
-    },
-    async findOneAndUpdate(filter: unknown, change: unknown, options?: unknown) {
-      const { write, given, upsert } = begin(options);
-      const [mine, changes] = [ownFilter(own(), filter), ownUpdate(write, change, upsert)];
-      await terms.references(write.referred, given);
-      return raw.findOneAndUpdate(mine, changes, given);
-    },
-    async findOneAndReplace(filter: unknown, replacement: unknown, options?: unknown) {
-      const { write, given, upsert } = begin(options);
-      const [mine, change] = [ownFilter(own(), filter), ownReplacement(write, replacement, upsert)];
-      await terms.references(write.referred, given);
-      return raw.findOneAndUpdate(mine, change, given);
-    },
-    async findOneAndDelete(filter: unknown, options?: unknown) {
-      const { given } = begin(options);
-      return raw.findOneAndDelete(ownFilter(own(), filter), given);
-    },
+    updateOne: changing('updateOne', ownUpdate),
+    updateMany: changing('updateMany', ownUpdate),
+    replaceOne: changing('updateOne', ownReplacement),
+    findOneAndUpdate: changing('findOneAndUpdate', ownUpdate),
+    findOneAndReplace: changing('findOneAndUpdate', ownReplacement),
+    deleteOne: deleting('deleteOne'),
+    deleteMany: deleting('deleteMany'),
+    findOneAndDelete: deleting('findOneAndDelete'),
     async bulkWrite(operations: readonly unknown[], options?: unknown) {
       const { write, given } = begin(options, asGiven);
       const mine = operations.map((operation) => ownOperation(terms, write, operation));
