@@ -1,5 +1,5 @@
 import type { Connection, mongo } from 'mongoose';
-import { closedCollection } from './closed-collection.js';
+import { closedCollection } from './commands/closed-collection.js';
 import { guardedConnection } from './guarded-connection.js';
 import { needsTenant } from './needs-tenant.js';
 import { type AnyModel, type By, keepRaw, type RawCollection, rawOf } from './registry.js';

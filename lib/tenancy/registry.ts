@@ -15,7 +15,7 @@ export interface Raw {
 }
 
 const raws = new WeakMap<object, Raw>();
-const inserted = new WeakMap<object, Plain>();
+const inserted = new WeakMap<object, () => Plain>();
 
 /** Keeps what a scoped model was compiled with. */
 export const keepRaw = (model: object, raw: Raw): void => void raws.set(model, raw);
@@ -23,8 +23,8 @@ export const keepRaw = (model: object, raw: Raw): void => void raws.set(model, r
 /** What a scoped model was compiled with; undefined for any other model, and for one that is bound to a tenant. */
 export const rawOf = (model: object): Raw | undefined => raws.get(model);
 
-/** Notes the values that new documents of a bound model have in the tenant fields. */
-export const keepInserted = (bound: object, values: Plain): void => void inserted.set(bound, values);
+/** Notes what makes the values that new documents of a bound model have in the tenant fields. */
+export const keepInserted = (bound: object, make: () => Plain): void => void inserted.set(bound, make);
 
 /** The values that new documents have in the tenant fields; undefined for a model that is not bound to a tenant. */
-export const insertedBy = (model: object): Plain | undefined => inserted.get(model);
+export const insertedBy = (model: object): Plain | undefined => inserted.get(model)?.();

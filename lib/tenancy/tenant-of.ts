@@ -7,7 +7,8 @@ import { opened } from '../runtime/connection.js';
 import { objectId } from '../runtime/ids.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { perConnection } from '../runtime/per-connection.js';
-import { type Access, bindModel } from './bind-model.js';
+import type { Access } from './access.js';
+import { bindModel } from './bind-model.js';
 import { boundsOf, type TenantIds } from './bounds.js';
 import { needsPlugin } from './needs-tenant.js';
 import { type AnyModel, rawOf } from './registry.js';
@@ -70,28 +71,38 @@ export function tenantFor(connection: Connection, who: TenantOf): Tenant {
   const key = JSON.stringify([organizationId, teamId, userId, teamIds]);
   const known = tenants(connection).get(key);
   if (known) return known;
-  const ids: TenantIds = {
+  const made = makeTenant(connection, () => idsOf(connection, who));
+  tenants(connection).set(key, made);
+  return made;
+}
+
+function idsOf(
+  connection: Connection,
+  { organizationId, teamId, userId, teamIds = [] }: TenantOf,
+): TenantIds {
+  return {
     organization: readId(organizationId),
     team: teamId ? readId(teamId) : userId === undefined ? undefined : null,
     user: userId === undefined ? null : (readUserId(connection, userId) ?? unknownId()),
     teams: teamIds.map(readId),
   };
-  const made = makeTenant(connection, ids);
-  tenants(connection).set(key, made);
-  return made;
 }
 
-function makeTenant(connection: Connection, ids: TenantIds): Tenant {
+/** `ids` makes new ones each time: whoever gets one with a document cannot change another's by it. */
+function makeTenant(connection: Connection, ids: () => TenantIds): Tenant {
+  const { organization, team } = ids();
   const access: Access = {
     connection,
-    organization: ids.organization,
-    boundsOf: (model, by) => boundsOf(ids, model, by),
+    get organization() {
+      return ids().organization;
+    },
+    boundsOf: (model, by) => boundsOf(ids(), model, by),
     check: () => {},
     bound: new Map(),
   };
   return Object.freeze({
-    organizationId: String(ids.organization),
-    teamId: ids.team ? String(ids.team) : null,
+    organizationId: String(organization),
+    teamId: team ? String(team) : null,
     model: handles(access),
   });
 }

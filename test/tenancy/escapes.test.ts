@@ -320,6 +320,26 @@ describe('a handle has no way out', () => {
         document.set('name', 'hacked');
         return document.save();
       },
+      'an id of the tenant’s changed in place': async ({ handle, them }) => {
+        const made = await handle.create({ name: 'new' });
+        const id = made.get('organization') as { id: Uint8Array };
+        id.id.set(them.id);
+        Object.assign(id, { id: them.id });
+        await handle.create({ name: 'newer' });
+        return handle.find();
+      },
+      'an id changed in the error of a write': async ({ handle, mine, them }) => {
+        const failed = await handle
+          .bulkWrite([{ updateOne: { filter: { name: 'x' }, update: { _id: mine, size: 1 }, upsert: true } }])
+          .catch((error: Error) => error);
+        const change = (value: unknown): void => {
+          if (value === null || typeof value !== 'object') return;
+          if ('_bsontype' in value) return void Object.assign(value, { id: them.id });
+          for (const inner of Object.values(value)) change(inner);
+        };
+        change((failed as { writeErrors?: unknown }).writeErrors);
+        return handle.find();
+      },
       'an _id changed by hand': async (world) => {
         const { document } = await inside(world);
         open(document)._doc = Object.assign(document.toObject(), { _id: world.foreign }) as never;

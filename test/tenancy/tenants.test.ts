@@ -66,6 +66,9 @@ describe('a tenant’s handle', () => {
     expect(await projects.countDocuments({ organization: us })).to.equal(names.length + 2); // ours, piped
     expect(await handle.countDocuments({ size: 2 })).to.equal(names.length);
     expect(await handle.distinct('size')).to.have.members([1, 2]);
+    await handle.updateOne({ name: 'new' }, { place: { type: 'Point', coordinates: [1, 1] } });
+    const near = { place: { $near: { $geometry: { type: 'Point', coordinates: [1, 1] } } } };
+    expect((await handle.find(near)).map(({ name }) => name)).to.deep.equal(['new']);
     expect(await handle.aggregate([{ $group: { _id: '$size', n: { $sum: 1 } } }, { $sort: { _id: 1 } }])).to.deep.include({ _id: 2, n: 7 }); // biome-ignore format: one line
     const read: unknown[] = [];
     for await (const { name } of handle.find({ size: 2 }).sort({ name: 1 }).batchSize(2).cursor())
@@ -135,8 +138,11 @@ describe('a tenant’s handle', () => {
     const schema = new Schema({ name: String }, { collection: 'test_events', discriminatorKey: 'kind' });
     schema.plugin(tenantScoped, { by: 'organization' });
     const Event = connection.model('Event', schema);
-    const Party = Event.discriminator('Party', new Schema({ guests: Number, of: { type: Schema.Types.ObjectId, ref: 'Project' } })); // biome-ignore format: one line
     await Event.createIndexes();
+    await tenantOf({ connection, organizationId: String(us) })
+      .model(Event)
+      .find(); // bound before there is any
+    const Party = Event.discriminator('Party', new Schema({ guests: Number, of: { type: Schema.Types.ObjectId, ref: 'Project' } })); // biome-ignore format: one line
     const stored = inspector().collection('test_events');
     await stored.deleteMany({});
     await stored.insertOne({ organization: them, kind: 'Party', name: 'theirs', guests: 1 });
@@ -284,7 +290,13 @@ describe('a model by team', () => {
     await Owned.createIndexes();
     const made = await of.model(Owned).create({});
     expect(made.toObject()).to.deep.include({ owner: 'ada', team: null });
-    expect(await of.model(Owned).countDocuments()).to.equal(1);
+    const owned = of.model(Owned);
+    await inspector()
+      .collection('test_owned')
+      .insertOne({ organization: oid('a1'), team: null, owner: 'ADA' });
+    expect(await owned.countDocuments()).to.equal(1);
+    const blurred = owned.find().collation({ locale: 'en', strength: 1 });
+    expect((await failure(() => blurred)).message).to.match(/A collation is refused/);
     await inspector().collection('test_owned').deleteMany({});
   });
 });
@@ -377,6 +389,25 @@ describe('tenantScoped', () => {
     const Early = connection.model('Early', schema.clone());
     for (const use of [() => Early.find(), () => Early.create({}), () => Early.aggregate([{ $match: {} }])])
       expect((await failure(use)).message).to.match(/Early belongs to tenants/);
+  });
+
+  it('leaves indexes to Mongoose, which makes them as ever', async () => {
+    const connection = await connect(undefined, { autoIndex: true, autoCreate: true });
+    const schema = new Schema({ name: String }, { collection: 'test_indexed' });
+    schema.index({ organization: 1, name: 1 }, { unique: true });
+    schema.plugin(tenantScoped, { by: 'team' });
+    const Indexed = connection.model('Indexed', schema);
+    await Indexed.init();
+    const keys = (await inspector().collection('test_indexed').indexes()).map(({ key }) =>
+      Object.keys(key).join(' '),
+    );
+    expect(keys.sort()).to.deep.equal([
+      '_id',
+      'organization name',
+      'organization owner _id',
+      'organization team _id',
+    ]);
+    await inspector().dropCollection('test_indexed');
   });
 
   it('refuses a schema that it cannot keep', async () => {

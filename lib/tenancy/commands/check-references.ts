@@ -1,11 +1,11 @@
 import type { ClientSession, Connection, Types } from 'mongoose';
-import { refuse } from '../errors.js';
-import { Memberships } from '../models/membership.js';
-import { Teams } from '../models/team.js';
-import { database } from '../runtime/database.js';
-import { isGlobal } from './declare-global.js';
+import { refuse } from '../../errors.js';
+import { Memberships } from '../../models/membership.js';
+import { Teams } from '../../models/team.js';
+import { database } from '../../runtime/database.js';
+import { isGlobal } from '../declare-global.js';
+import { type AnyModel, type Plain, rawOf } from '../registry.js';
 import type { Referred } from './references.js';
-import { type AnyModel, type Plain, rawOf } from './registry.js';
 
 /** Whose references are checked. */
 export interface Referring {

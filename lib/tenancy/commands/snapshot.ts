@@ -1,4 +1,4 @@
-import type { Plain } from './registry.js';
+import type { Plain } from '../registry.js';
 
 /** Run code of the caller's in the database. */
 const code = new Set(['$where', '$function', '$accumulator']);
@@ -12,10 +12,10 @@ const code = new Set(['$where', '$function', '$accumulator']);
 export function snapshot(value: unknown): unknown {
   if (value === null || typeof value !== 'object') return typeof value === 'function' ? undefined : value;
   if (Array.isArray(value)) return Array.from(value, snapshot);
-  const isBson = '_bsontype' in value && !isPlain(value); // a plain object that only says so would not be looked into
-  if (isBson || value instanceof Date || value instanceof RegExp || ArrayBuffer.isView(value)) return value;
   const { toBSON } = value as { toBSON?: unknown };
   if (typeof toBSON === 'function') return snapshot(toBSON.call(value));
+  const isBson = '_bsontype' in value && !isPlain(value); // a plain object that only says so would not be looked into
+  if (isBson || value instanceof Date || value instanceof RegExp || ArrayBuffer.isView(value)) return value;
   const entries = value instanceof Map ? [...value] : Object.entries(value);
   return Object.fromEntries(entries.map(([key, inner]) => [refuseCode(String(key)), snapshot(inner)]));
 }

@@ -1,6 +1,6 @@
-import { gate } from './gate.js';
-import { needsTenant } from './needs-tenant.js';
-import type { RawCollection } from './registry.js';
+import { gate } from '../gate.js';
+import { needsTenant } from '../needs-tenant.js';
+import type { RawCollection } from '../registry.js';
 
 type Method = (...args: unknown[]) => unknown;
 

@@ -1,13 +1,14 @@
 import type { Connection, Types } from 'mongoose';
-import { Memberships } from '../models/membership.js';
-import { credentialPaths } from '../models/user.js';
+import { Memberships } from '../../models/membership.js';
+import { credentialPaths } from '../../models/user.js';
+import type { Access } from '../access.js';
+import { gate } from '../gate.js';
+import { beyondTenant } from '../needs-tenant.js';
+import type { Plain, RawCollection } from '../registry.js';
 import { membersAmong } from './check-references.js';
 import { facts } from './closed-collection.js';
 import { commandOptions } from './command-options.js';
-import { gate } from './gate.js';
-import { beyondTenant } from './needs-tenant.js';
 import { ownCursor } from './own-cursor.js';
-import type { Plain, RawCollection } from './registry.js';
 import { isPlain, snapshotOf } from './snapshot.js';
 
 /** What nobody but a sign-in reads of a user. */
@@ -15,13 +16,12 @@ const hidden: readonly string[] = [...credentialPaths, 'credentialEpoch', 'apiKe
 const isHidden = (path: string) => hidden.includes(path.split('.', 1)[0] as string);
 
 interface Members {
-  readonly connection: Connection;
-  readonly organization: Types.ObjectId;
+  readonly access: Access;
   readonly raw: RawCollection;
 }
 
 /** The users whom a tenant's documents refer to, as populate reads them: by `_id`, members of the organization only, without what they sign in by. */
-export function membersCollection({ connection, organization, raw }: Members): object {
+export function membersCollection({ access, raw }: Members): object {
   return gate(
     {
       ...facts(raw),
@@ -30,14 +30,11 @@ export function membersCollection({ connection, organization, raw }: Members): o
       find(filter?: unknown, options?: unknown) {
         const given = snapshotOf(filter, 'A filter');
         const [ids, shown] = [idsOf(given), shownOptions(options)];
-        return ownCursor(
-          'User',
-          () => {},
-          async () => {
-            const user = { $in: await membersAmong(connection, organization, ids, shown.session) };
-            return raw.find({ $and: [{ _id: user }, given] }, shown);
-          },
-        );
+        return ownCursor('User', access.check, async () => {
+          const { connection, organization } = access;
+          const $in = organization ? await membersAmong(connection, organization, ids, shown.session) : [];
+          return raw.find({ $and: [{ _id: { $in } }, given] }, shown);
+        });
       },
     },
     (name) => beyondTenant('User', `collection.${name}()`),
@@ -56,6 +53,7 @@ function idsOf({ _id, ...more }: Plain): readonly unknown[] {
 function shownOptions(options: unknown) {
   const given = commandOptions(options);
   const projection = (given.projection ?? {}) as Plain;
+  if (given.collation) throw beyondTenant('User', 'A collation');
   const sorted = Object.keys((given.sort ?? {}) as Plain).find(isHidden);
   if (sorted !== undefined) throw beyondTenant('User', `A sort by ${sorted}`);
   const computed = Object.keys(projection).find(

@@ -1,5 +1,5 @@
 import type { Schema, SchemaType } from 'mongoose';
-import type { AnyModel, Plain } from './registry.js';
+import type { AnyModel, Plain } from '../registry.js';
 import { isPlain } from './snapshot.js';
 
 /** The references of a schema, as a tree of its paths; a map's values stand under `*`. */
@@ -11,7 +11,7 @@ interface Node {
 /** Ids that a write refers to, by the name of the model. */
 export type Referred = Map<string, unknown[]>;
 
-const trees = new WeakMap<Schema, Node>();
+const trees = new WeakMap<Schema, { readonly root: Node; readonly schemas: number }>();
 
 /**
  * The references of a model, its discriminators' among them.
@@ -20,12 +20,13 @@ const trees = new WeakMap<Schema, Node>();
  */
 function referencesOf(model: AnyModel): Node {
   const schema = model.schema as unknown as Schema;
+  const schemas = 1 + Object.keys(model.discriminators ?? {}).length; // some may be made later
   const known = trees.get(schema);
-  if (known) return known;
+  if (known?.schemas === schemas) return known.root;
   const root: Node = { children: new Map() };
   for (const one of [schema, ...Object.values(model.discriminators ?? {}).map((each) => each.schema)])
     addSchema(root, one as Schema, model.modelName);
-  trees.set(schema, root);
+  trees.set(schema, { root, schemas });
   return root;
 }
 

@@ -1,6 +1,6 @@
 import type { Connection } from 'mongoose';
-import { beyondTenant } from './needs-tenant.js';
-import type { AnyModel, Plain } from './registry.js';
+import { beyondTenant } from '../needs-tenant.js';
+import type { AnyModel, Plain } from '../registry.js';
 import { isPlain } from './snapshot.js';
 
 type Populate = (docs: unknown, paths: unknown, ...more: unknown[]) => unknown;

@@ -1,5 +1,5 @@
 import type { ClientSession } from 'mongoose';
-import type { Plain } from './registry.js';
+import type { Plain } from '../registry.js';
 import { snapshot } from './snapshot.js';
 
 /** Options of commands that reach nothing beyond the collection; `dbName` for example would. Mongoose hands down its own as well. */
@@ -12,11 +12,16 @@ const known = [
   'explain',
   'hint',
   'includeResultMetadata',
+  'j',
+  'journal',
   'let',
   'limit',
   'maxTimeMS',
   'ordered',
   'projection',
+  'promoteBuffers',
+  'promoteLongs',
+  'promoteValues',
   'readConcern',
   'readPreference',
   'returnDocument',
@@ -24,7 +29,11 @@ const known = [
   'sort',
   'timeoutMS',
   'upsert',
+  'useBigInt64',
+  'w',
   'writeConcern',
+  'wtimeout',
+  'wtimeoutMS',
 ];
 
 /** Sent as they are. */

@@ -1,5 +1,5 @@
-import { gate } from './gate.js';
-import { beyondTenant } from './needs-tenant.js';
+import { gate } from '../gate.js';
+import { beyondTenant } from '../needs-tenant.js';
 
 /** The cursor of the driver, as far as it is used here. */
 export interface DriverCursor {

@@ -1,6 +1,6 @@
-import { beyondTenant } from './needs-tenant.js';
+import { beyondTenant } from '../needs-tenant.js';
+import type { AnyModel, Plain } from '../registry.js';
 import { holdsReference, type Referred, referredByDocuments, referredByPath } from './references.js';
-import type { AnyModel, Plain } from './registry.js';
 import { isPlain, snapshot, snapshotOf } from './snapshot.js';
 
 /** What a write of a tenant is checked by. */

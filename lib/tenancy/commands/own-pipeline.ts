@@ -1,5 +1,5 @@
-import { beyondTenant } from './needs-tenant.js';
-import type { Plain } from './registry.js';
+import { beyondTenant } from '../needs-tenant.js';
+import type { Plain } from '../registry.js';
 import { isPlain, snapshot, snapshotOf } from './snapshot.js';
 
 /** What a pipeline of a tenant may reach. */
@@ -47,9 +47,6 @@ const stages: Readonly<Record<string, Stage>> = {
   $unset: same,
   $unwind: same,
 };
-
-/** The names of these stages, and of the one that may only come first. */
-export const allowedStages: readonly string[] = [...Object.keys(stages), '$geoNear'].sort();
 
 /**
  * A pipeline that sees the tenant's documents only, in every collection that it reaches.
