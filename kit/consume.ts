@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { consumeQuota, isTollgateError, refundQuota } from 'koa-tollgate';
+import { consumeQuota, isTollgateError, type QuotaState, refundQuota } from 'koa-tollgate';
 import type { Connection } from 'mongoose';
 import type { Entry } from './ledger.js';
 import { zipf } from './random.js';
@@ -8,8 +8,24 @@ export const feature = 'units';
 /** Units that one consumption takes at most. */
 export const largest = 5;
 
-export interface Load {
-  readonly connection: Connection;
+/** How units are taken and given back. */
+export interface Desk<State extends { readonly startedAt: Date }> {
+  take(key: number, amount: number): Promise<State>;
+  /** Says, where that is known, whether the units went back: not so when their period is over. */
+  giveBack(key: number, state: State, amount: number): Promise<boolean | undefined>;
+}
+
+/** By the public functions. */
+export const publicDesk = (connection: Connection): Desk<QuotaState> => ({
+  take: (key, amount) => consumeQuota({ connection, subject: subjectOf(key), feature, amount }),
+  async giveBack(key, state, amount) {
+    await refundQuota({ connection, subject: subjectOf(key), state, amount });
+    return undefined;
+  },
+});
+
+export interface Load<State extends { readonly startedAt: Date }> {
+  readonly desk: Desk<State>;
   /** Counters, of which some are asked for much more often than others. */
   readonly keys: number;
   /** Consumptions at the same time. */
@@ -27,8 +43,8 @@ export type Outcome = 'granted' | 'denied' | 'refused' | 'unknown';
 export const subjectOf = (key: number) => ({ type: 'user', id: `kit-${key}` }) as const;
 export const counterOf = (key: number) => `user:kit-${key}`;
 
-/** Consumes through the public functions, mixed amounts of many counters, and gives some of it back, until it is over. */
-export async function consume(load: Load): Promise<void> {
+/** Consumes mixed amounts of many counters, and gives some of it back, until it is over. */
+export async function consume<State extends { readonly startedAt: Date }>(load: Load<State>): Promise<void> {
   const pick = zipf(load.keys, load.random);
   const one = async () => {
     while (!load.isOver()) {
@@ -39,12 +55,15 @@ export async function consume(load: Load): Promise<void> {
   await Promise.all(Array.from({ length: load.inFlight }, one));
 }
 
-async function consumeOnce({ connection, random, note, met }: Load, key: number): Promise<Outcome> {
+async function consumeOnce<State extends { readonly startedAt: Date }>(
+  { desk, random, note, met }: Load<State>,
+  key: number,
+): Promise<Outcome> {
   const amount = 1 + Math.floor(random() * largest);
-  const [subject, counter] = [subjectOf(key), counterOf(key)];
+  const counter = counterOf(key);
   let open = amount;
   try {
-    const state = await consumeQuota({ connection, subject, feature, amount });
+    const state = await desk.take(key, amount);
     met('granted', amount);
     open = 0;
     const from = state.startedAt.getTime();
@@ -52,7 +71,8 @@ async function consumeOnce({ connection, random, note, met }: Load, key: number)
     if (random() < 0.1) {
       open = 1 + Math.floor(random() * amount);
       await note([counter, from, -open]); // first, so that a crash in between leaves too much counted
-      await refundQuota({ connection, subject, state, amount: open });
+      const went = await desk.giveBack(key, state, open);
+      if (went === false) await note([counter, from, open, 'came late']);
     }
     return 'granted';
   } catch (error) {

@@ -1,5 +1,5 @@
 import mongoose from 'mongoose';
-import { consume, type Outcome } from './consume.js';
+import { consume, type Outcome, publicDesk } from './consume.js';
 import type { Entry } from './ledger.js';
 import { randomOf } from './random.js';
 
@@ -63,6 +63,7 @@ connection.getClient().on('commandStarted', ({ commandName, command }) => {
   const isFeed = commandName === 'getMore' || command[commandName] === 'tollgate_revocations';
   if (!isFeed) commands += 1; // what keeps the memory of plans fresh comes by time, not by request
 });
-await consume({ connection, keys, inFlight, random: randomOf(seed), note, met, isOver: () => isOver });
+const desk = publicDesk(connection);
+await consume({ desk, keys, inFlight, random: randomOf(seed), note, met, isOver: () => isOver });
 await send(true);
 process.disconnect();

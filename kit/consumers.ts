@@ -11,6 +11,8 @@ const program = fileURLToPath(new URL('./consumer.ts', import.meta.url));
 export class Consumers {
   readonly ledger = new Ledger();
   readonly outcomes: Record<Outcome, number> = { granted: 0, denied: 0, refused: 0, unknown: 0 };
+  /** Of processes that have ended by themselves. */
+  readonly failures: string[] = [];
   commands = 0;
   killed = 0;
   readonly #orders: Orders;
@@ -29,11 +31,15 @@ export class Consumers {
     const child = fork(program, [JSON.stringify(orders)], { execArgv });
     this.#running.add(child);
     child.on('message', (report: Report) => this.#hear(child, report));
-    child.once('exit', (code, signal) => {
-      this.#running.delete(child);
-      if (code !== 0 && signal === null) throw new Error(`A consumer has ended with ${code}`);
+    const failed = new Promise<never>((_, reject) => {
+      child.once('exit', (code) => {
+        this.#running.delete(child);
+        if (code) this.failures.push(`A process has ended with ${code}`);
+        reject(new Error(`A process has ended with ${code} before it began`));
+      });
     });
-    await once(child, 'message');
+    failed.catch(() => {}); // it is no failure once it has begun
+    await Promise.race([once(child, 'message'), failed]);
   }
 
   /** SIGKILL, at whatever moment, to one of them. */
@@ -56,6 +62,11 @@ export class Consumers {
         return end;
       }),
     );
+  }
+
+  /** Leaves none behind, whatever has happened. */
+  end(): void {
+    for (const child of this.#running) child.kill('SIGKILL');
   }
 
   get requests(): number {

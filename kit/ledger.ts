@@ -1,5 +1,8 @@
-/** What a consumer says of a counter, in the period that began at `from`: units granted to it; negative: that it will give back. */
-export type Entry = readonly [counter: string, from: number, units: number];
+/**
+ * What a consumer says of a counter, in the period that began at `from`: units granted to it; negative: that it will give back; `came late`: that this had
+ * no effect.
+ */
+export type Entry = readonly [counter: string, from: number, units: number, late?: 'came late'];
 
 interface Sum {
   /** Granted, less what was given back. */
@@ -15,11 +18,11 @@ export class Ledger {
   /** Units that may have been counted without being granted: the answer was lost, or nobody was left to hear it. */
   open = 0;
 
-  note([counter, from, units]: Entry): void {
+  note([counter, from, units, late]: Entry): void {
     const periods = this.#counters.get(counter) ?? new Map<number, Sum>();
     const sum = periods.get(from) ?? { units: 0, back: 0 };
     sum.units += units;
-    if (units < 0) sum.back -= units;
+    if (units < 0 || late) sum.back -= units;
     else this.granted += units;
     this.#counters.set(counter, periods.set(from, sum));
   }

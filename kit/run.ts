@@ -20,6 +20,8 @@ export interface Round {
   readonly seed: number;
   /** Whether processes are killed, limits changed and periods ended meanwhile. */
   readonly disturbed: boolean;
+  /** Modules that each process loads before anything else, by its number. */
+  readonly importsOf?: (index: number) => readonly string[];
 }
 
 export interface Result extends Finding, Disturbed {
@@ -32,7 +34,7 @@ export interface Result extends Finding, Disturbed {
 
 /** Lets processes consume, and says what is wrong with the totals. Undisturbed they have to be exact. */
 export async function runRound(round: Round): Promise<Result> {
-  const { uri, connection, processes, inFlight, keys, seed, consumptions } = round;
+  const { uri, connection, inFlight, keys, seed, consumptions } = round;
   const random = randomOf(seed);
   const small = Math.ceil((consumptions * largest) / 100); // so that the busiest counters are used up
   const features = (limit: number) => ({ units: { limit, per: 'lifetime' } }) as const;
@@ -44,7 +46,21 @@ export async function runRound(round: Round): Promise<Result> {
     },
   });
   const consumers = new Consumers({ uri, dbName: connection.name, keys, inFlight, seed });
-  await Promise.all(Array.from({ length: processes }, () => consumers.start()));
+  try {
+    return await observe(round, consumers, random, small * 3);
+  } finally {
+    consumers.end();
+  }
+}
+
+async function observe(
+  round: Round,
+  consumers: Consumers,
+  random: () => number,
+  most: number,
+): Promise<Result> {
+  const { connection, processes, keys, consumptions, importsOf } = round;
+  await Promise.all(Array.from({ length: processes }, (_, index) => consumers.start(importsOf?.(index))));
   const [begun, before] = [performance.now(), consumers.requests];
   let ended = false;
   const isOver = () => ended || consumers.requests - before >= consumptions;
@@ -56,21 +72,12 @@ export async function runRound(round: Round): Promise<Result> {
   const requests = consumers.requests - before;
   await consumers.stop();
   ended = true;
-  const finding = await check(connection, consumers.ledger, small * 3);
-  const violations = [...finding.violations, ...(await watched)];
-  const { outcomes, commands, killed } = consumers;
+  const finding = await check(connection, consumers.ledger, most);
+  const { outcomes, commands, killed, failures } = consumers;
+  const violations = [...failures, ...finding.violations, ...(await watched)];
   if (!round.disturbed && outcomes.unknown === 0 && finding.leaked !== 0)
     violations.push(`${finding.leaked} units leaked where nothing crashed`);
-  return {
-    ...finding,
-    ...disturbed,
-    violations,
-    seconds,
-    outcomes,
-    requests,
-    commands,
-    killed,
-  };
+  return { ...finding, ...disturbed, violations, seconds, outcomes, requests, commands, killed };
 }
 
 async function until(isOver: () => boolean): Promise<Disturbed> {

@@ -48,8 +48,10 @@ export function batchOf(
 
 export type Counter = UsageRow & { readonly p?: Record<string, object> };
 
+export const collectionName = 'tollgate_usage';
+
 /** Not by the model: a copy of the engine has its own. */
-export const counters = (connection: Connection) => connection.collection('tollgate_usage');
+export const counters = (connection: Connection) => connection.collection(collectionName);
 
 export async function counterOf(connection: Connection, { s, f }: UsageKey = key): Promise<Counter> {
   const found = await counters(connection).findOne<Counter>({ _id: { s, f } } as never);
