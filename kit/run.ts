@@ -66,7 +66,7 @@ async function observe(
   const isOver = () => ended || consumers.requests - before >= consumptions;
   const watched = watchLimits(connection, () => ended);
   const disturbed = round.disturbed
-    ? await disturb({ connection, consumers, keys, random, isOver })
+    ? await disturb({ connection, consumers, consumptions, keys, random, isOver })
     : await until(isOver);
   const seconds = (performance.now() - begun) / 1_000;
   const requests = consumers.requests - before;

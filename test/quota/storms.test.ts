@@ -130,7 +130,8 @@ describe('consumptions of many at once', function () {
   });
 
   it('leak no more than was in flight when processes are killed, whose clocks are five minutes apart', async () => {
-    const { connection } = await emptyWorld();
+    await emptyWorld();
+    const connection = await connect(undefined, { appName });
     const result = await runRound({
       uri: mongoUri(),
       connection,
