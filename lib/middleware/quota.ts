@@ -9,6 +9,7 @@ import { codePattern } from '../services/plans/features.js';
 import { type QuotaState, rateLimitHeaders } from '../services/plans/quota-state.js';
 import { withQuota } from '../services/plans/with-quota.js';
 import type { SignedIn } from './authenticate.js';
+import { type Description, described } from './described.js';
 import type { Guard } from './guard.js';
 import { statusOf } from './problems.js';
 import { requireReach, type SubjectChoice, subjectChoice, subjectOf } from './subject-of.js';
@@ -31,12 +32,18 @@ export interface QuotaOptions extends SharedOptions {
    * another quota of the route, further down, is used up.
    */
   refund?: 'never' | 'on-error' | 'on-4xx' | undefined;
+  /**
+   * Units of the feature that a process takes ahead in one write, to spend them without asking the database for each request: they
+   * count as used until they go back, after five seconds at most. Default: none.
+   */
+  lease?: number | undefined;
 }
 
 interface Read {
   readonly subject: SubjectChoice | undefined;
   readonly amount: QuotaAmount;
   readonly refund: NonNullable<QuotaOptions['refund']>;
+  readonly lease: number | undefined;
 }
 
 const amountSchema = Joi.alternatives(
@@ -48,6 +55,7 @@ const own = {
   subject: subjectChoice,
   amount: amountSchema.default(1),
   refund: Joi.valid('never', 'on-error', 'on-4xx').default('on-error'),
+  lease: Joi.number().integer().min(1).max(1_000_000),
 };
 
 const several = Joi.object().pattern(codePattern, amountSchema.required()).min(1);
@@ -73,14 +81,24 @@ export function quota<Feature extends string>(
   const read = readOptions<Read>('quota', options, own);
   const wanted = wantedOf(features, options.amount, read.amount);
 
-  return async function quota(ctx, next) {
+  const told: Description = {
+    refuses: [
+      'token_missing',
+      'permission_missing',
+      'entitlement_missing',
+      'quota_exceeded',
+      'validation_failed',
+    ],
+  };
+
+  return described(told, async function quota(ctx, next) {
     const subject = await subjectOf(ctx, read.subject);
     requireReach(ctx, subject);
     const connection = connectionOf(ctx, read.connection);
     const strict = strictOf(ctx, read.strict);
     const amounts: Record<string, number> = {};
     for (const [feature, amount] of wanted) amounts[feature] = await amountOf(ctx, amount);
-    const { quota } = await withQuota({ subject, amounts, connection, strict });
+    const { quota } = await withQuota({ subject, amounts, connection, strict, lease: read.lease });
     const states = Object.values(quota);
     for (const state of states) {
       for (const [name, value] of Object.entries(rateLimitHeaders(state))) ctx.append(name, value);
@@ -88,7 +106,7 @@ export function quota<Feature extends string>(
     Object.assign(ctx.state, { quota: { ...(ctx.state.quota as object | undefined), ...quota } });
     const giveBack = () => Promise.all(states.map((state) => refundQuota({ subject, state, connection })));
     await settled(ctx, next, read.refund, giveBack);
-  };
+  });
 }
 
 /** The features that a guard names, each with what a request uses up of it. */

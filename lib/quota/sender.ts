@@ -154,9 +154,9 @@ export function answerOf(batch: Batch, counter: Counter | null | undefined): Ans
 }
 
 /** What is used of a counter, and of how much. */
-function stateOf(
+export function stateOf(
   { u, lim, lv, o = 0, balances = [] }: Counter,
-  { terms }: Batch,
+  { terms }: Pick<Batch, 'terms'>,
 ): Pick<Outcome, 'used' | 'own' | 'capacity'> {
   const spent = balances.reduce((sum, { s }) => sum + s, 0);
   const used = u + o + spent;

@@ -40,7 +40,9 @@ export class Model {
   /** Says of each amount that is taken whether it is granted. */
   take(parts: readonly Part[], terms: Terms, now: Date): boolean[] {
     this.#turn(terms, now);
-    this.balances = this.balances.filter(({ e }) => e > now);
+    // What was spent of one that is over was used in this period all the same.
+    for (const balance of this.balances) if (balance.e <= now) balance.l = 0;
+    this.balances = this.balances.filter(({ s, e }) => s > 0 || e > now);
     this.#limit = terms.limit;
     const [before, capacity] = [this.#used(), this.#capacity(terms)];
     let used = before;

@@ -1,15 +1,19 @@
 import type { Connection } from 'mongoose';
-import { type Take, take } from '../../quota/combiner.js';
+import type { Take, Taken } from '../../quota/combiner.js';
+import { takeAhead } from '../../quota/leases.js';
 import { opened } from '../../runtime/connection.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
 import { checkAmount, demandOf } from './demand-of.js';
 import { type QuotaState, quotaState } from './quota-state.js';
+import { take } from './take.js';
 
 export interface Consumption {
   readonly subject: Subject;
   readonly feature: string;
   /** Units, a positive integer up to 2^53 − 1. Default 1. */
   readonly amount?: number | undefined;
+  /** Units that this process takes ahead in one write, to spend them without asking the database. Default: none. */
+  readonly lease?: number | undefined;
   readonly connection?: Connection | undefined;
   /** True reads the plan from the database instead of remembering it. Default false. */
   readonly strict?: boolean | undefined;
@@ -17,20 +21,30 @@ export interface Consumption {
 
 /**
  * Uses up `amount` of a subject's allowance in the current period, all of it or nothing. Exact under any concurrency: the
- * amounts granted in a period never exceed the plan's limit.
+ * amounts granted in a period never exceed the plan's limit, and what was granted beside it.
+ *
+ * Units of a feature that is priced in credits are paid from those: then the state, and the extras of a refusal, are those of
+ * the feature `credits`.
  *
  * @throws {TypeError} when the amount is not a positive integer up to 2^53 − 1
  * @throws {TollgateError} `quota_exceeded` (429, extras `feature`, `limit`, `used`, `remaining`, `resetsAt`,
- *   `upgradeRequired`), `entitlement_missing` (403), `overloaded` (503; it was not counted), `database_unavailable` (503)
+ *   `upgradeRequired`), `entitlement_missing` (403), `validation_failed` (400) when the amount costs more than 2^53 − 1 credits, `overloaded` (503; it was not counted), `database_unavailable` (503)
  * @example const { remaining } = await consumeQuota({ subject: { type: 'user', id }, feature: 'images' });
  */
 export async function consumeQuota({ amount = 1, ...rest }: Consumption): Promise<QuotaState> {
   const connection = opened(rest.connection);
   const { exceeded, ...demand } = await demandOf(connection, { ...rest, amount });
-  const taken = await take(connection, demand);
-  const state = quotaState(rest.feature, amount, taken);
+  const taken = await takeOf(connection, demand, rest.lease);
+  const state = quotaState(demand.key.f, demand.amount, taken);
   if (!taken.granted) throw await exceeded(state);
   return refundableAs(state, demand);
+}
+
+/** Takes of a counter by itself, or of what this process has taken ahead. */
+export function takeOf(connection: Connection, demand: Take, lease: number | undefined): Promise<Taken> {
+  if (lease === undefined) return take(connection, demand);
+  checkAmount(lease);
+  return take(connection, demand, (request) => takeAhead(connection, request, lease));
 }
 
 /** What may still be given back of each consumption of this process. */

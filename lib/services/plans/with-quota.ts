@@ -1,12 +1,12 @@
 import type { ClientSession, Connection } from 'mongoose';
 import { isTollgateError } from '../../errors.js';
-import { type Taken, take } from '../../quota/combiner.js';
+import type { Taken } from '../../quota/combiner.js';
 import { commitTogether, type Writable, type Write } from '../../quota/group-commit.js';
 import { nameOf } from '../../quota/sender.js';
 import { opened } from '../../runtime/connection.js';
 import type { Subject } from '../../runtime/subject.js';
 import { transaction } from '../../runtime/transaction.js';
-import { refundableAs, refundQuota } from './consume-quota.js';
+import { refundableAs, refundQuota, takeOf } from './consume-quota.js';
 import { type DemandOf, demandOf } from './demand-of.js';
 import { type QuotaState, quotaState } from './quota-state.js';
 
@@ -29,6 +29,8 @@ interface Common {
 export interface WithWrites extends Common {
   /** Done in the transaction that counts. */
   readonly writes?: readonly QuotaWrite[] | undefined;
+  /** As for `consumeQuota`; of one feature without writes. */
+  readonly lease?: number | undefined;
 }
 
 export interface WithRun<T> extends Common {
@@ -50,14 +52,14 @@ export interface WithRun<T> extends Common {
  *   (503), `database_unavailable` (503); and whatever the writes throw, then nothing was counted
  * @example await withQuota({ subject, amounts: { projects: 1 }, writes: [{ model: Project, insertOne: { document } }] });
  */
-export async function withQuota(input: WithWrites): Promise<{ quota: Record<string, QuotaState> }>;
 export async function withQuota<T>(
   input: WithRun<T>,
 ): Promise<{ quota: Record<string, QuotaState>; result: T }>;
+export async function withQuota(input: WithWrites): Promise<{ quota: Record<string, QuotaState> }>;
 export async function withQuota<T>(
   input: WithWrites & Partial<WithRun<T>>,
 ): Promise<{ quota: Record<string, QuotaState>; result?: T }> {
-  const { subject, amounts, writes, run, strict, ...rest } = input;
+  const { subject, amounts, writes, run, strict, lease, ...rest } = input;
   const connection = opened(rest.connection);
   const features = Object.entries(amounts);
   if (features.length === 0) throw new TypeError('withQuota(): option amounts must name a feature');
@@ -65,7 +67,7 @@ export async function withQuota<T>(
   const demands = await Promise.all(
     features.map(([feature, amount]) => demandOf(connection, { subject, feature, amount, strict })),
   );
-  const quota = await taken(connection, demands, writes);
+  const quota = await taken(connection, demands, writes, lease);
   return run ? { quota, result: await settled(connection, subject, quota, run) } : { quota };
 }
 
@@ -74,13 +76,15 @@ async function taken(
   connection: Connection,
   demands: readonly DemandOf[],
   writes: readonly QuotaWrite[] = [],
+  lease?: number,
 ): Promise<Record<string, QuotaState>> {
   const operations = writes.map(({ model, ...operation }): Write => ({ model, operation }));
-  const [first, ...others] = demands as [DemandOf, ...DemandOf[]];
+  const counters = joined(demands);
+  const [first, ...others] = counters as [DemandOf, ...DemandOf[]];
   const alone = others.length === 0 && operations.length === 0;
   const found = alone
-    ? new Map([[nameOf(first.key), await take(connection, first)]])
-    : (await commitTogether(connection, { demands, writes: operations })).taken;
+    ? new Map([[nameOf(first.key), await takeOf(connection, first, lease)]])
+    : (await commitTogether(connection, { demands: counters, writes: operations })).taken;
   const states = demands.map((demand) => {
     const counter = found.get(nameOf(demand.key)) as Taken;
     return { demand, counter, state: quotaState(demand.key.f, demand.amount, counter) };
@@ -88,11 +92,21 @@ async function taken(
   const refused = states.find(({ counter }) => !counter.granted);
   if (refused) throw await refused.demand.exceeded(refused.state);
   return Object.fromEntries(
-    states.map(({ demand: { key, terms, amount }, state }) => [
-      key.f,
+    states.map(({ demand: { feature, key, terms, amount }, state }) => [
+      feature,
       refundableAs(state, { key, terms, amount }),
     ]),
   );
+}
+
+/** One demand a counter: several features may be paid from the same credits. */
+function joined(demands: readonly DemandOf[]): readonly DemandOf[] {
+  const counters = new Map<string, DemandOf>();
+  for (const demand of demands) {
+    const amount = demand.amount + (counters.get(nameOf(demand.key))?.amount ?? 0);
+    counters.set(nameOf(demand.key), { ...demand, amount });
+  }
+  return [...counters.values()];
 }
 
 /** Runs the application's own transaction, and gives back what was counted for it when that fails. */
