@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import type { Connection } from 'mongoose';
 import type { Batch, Part, Terms } from '../../lib/quota/batch.js';
 import { startProxy } from '../support/proxy.js';
-import { connect, mongoUri, times } from '../support/world.js';
+import { atEnd, connect, mongoUri, times } from '../support/world.js';
 import { batchOf, counterOf, counters, type Engine, endPeriod, key, tamper, termsOf } from './engine.js';
 
 /** What a rule of the engine is good for: it holds with the rule, and fails without. */
@@ -42,6 +42,7 @@ const take = (
 async function brittle() {
   const { hostname, port } = new URL(mongoUri().replace(/,.*?\//, '/'));
   const proxy = await startProxy({ host: hostname, port: Number(port) });
+  atEnd(() => proxy.close());
   const connection = await connect(`mongodb://127.0.0.1:${proxy.port}/?directConnection=true`);
   return { proxy, connection };
 }
@@ -137,7 +138,6 @@ export const scenarios = {
     while ((await used(await connect())) < 5) await delay(5);
     await proxy.restore();
     expect((await taken).granted).to.equal(true);
-    await proxy.close();
     expect(await used(await connect())).to.equal(5);
   },
 
@@ -225,7 +225,6 @@ export const scenarios = {
         () => false,
       ))
     );
-    await proxy.close();
     expect(await used(await connect())).to.equal(5);
   },
 

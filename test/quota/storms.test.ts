@@ -7,6 +7,8 @@ import { atEnd, connect, emptyWorld, mongoUri, times } from '../support/world.js
 import { type Weathered, weather } from './storm.js';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
+/** How many times as long as in CI, where they are some 200,000 consumptions; `npm run test:long` has ten millions. */
+const factor = Number(process.env.STORM_FACTOR ?? 1);
 /** Not the library's name: the profiler need not look at what faults make of its queries. */
 const appName = 'storms';
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -26,13 +28,13 @@ const inTurn = (...faults: readonly (() => Promise<unknown>)[]) => {
 };
 
 describe('consumptions of many at once', function () {
-  this.timeout(180_000);
+  this.timeout(factor === 1 ? 180_000 : 0);
 
   it('are exact to the unit, while limits change and periods end', async () => {
     await emptyWorld();
     const connections = await Promise.all(times(4, () => connect(undefined, { appName })));
     const sound = await connect(undefined, { appName });
-    const result = await weather({ connections, sound, consumptions: 140_000, seed });
+    const result = await weather({ connections, sound, consumptions: 140_000 * factor, seed });
     expectSound(result);
     if (result.outcomes.unknown === 0) expect(result.leaked, `SEED=${seed}`).to.equal(0);
   });
@@ -41,7 +43,13 @@ describe('consumptions of many at once', function () {
     await emptyWorld();
     const connections = await Promise.all(times(3, () => connect(undefined, { appName })));
     const sound = await connect(undefined, { appName });
-    const result = await weather({ connections, sound, consumptions: 20_000, seed, witnessed: true });
+    const result = await weather({
+      connections,
+      sound,
+      consumptions: 20_000 * factor,
+      seed,
+      witnessed: true,
+    });
     expectSound(result);
     expect(result.writes).to.be.greaterThan(100);
   });
@@ -78,7 +86,9 @@ describe('consumptions of many at once', function () {
         () => pause(200),
       ]),
     );
-    expectSound(await weather({ connections, sound, consumptions: 15_000, seed, fault, witnessed: true }));
+    expectSound(
+      await weather({ connections, sound, consumptions: 15_000 * factor, seed, fault, witnessed: true }),
+    );
   });
 
   it('are granted no more than is counted when commands fail, hang, or lack a majority', async () => {
@@ -106,7 +116,9 @@ describe('consumptions of many at once', function () {
       off,
       () => pause(100),
     );
-    expectSound(await weather({ connections, sound, consumptions: 15_000, seed, fault, witnessed: true }));
+    expectSound(
+      await weather({ connections, sound, consumptions: 15_000 * factor, seed, fault, witnessed: true }),
+    );
   });
 
   it('are granted no more than is counted while the primary steps down again and again', async () => {
@@ -122,7 +134,7 @@ describe('consumptions of many at once', function () {
     const result = await weather({
       connections,
       sound,
-      consumptions: 8_000,
+      consumptions: 8_000 * factor,
       seed,
       fault: inTurn(() => pause(500), stepDown),
     });
@@ -137,7 +149,7 @@ describe('consumptions of many at once', function () {
       connection,
       processes: 3,
       inFlight: 32,
-      consumptions: 6_000,
+      consumptions: 6_000 * factor,
       keys: 20,
       seed,
       disturbed: true,
