@@ -187,7 +187,7 @@ class Combiner {
     const lane = line.lanes.indexOf(null) as 0 | 1 | -1;
     if (lane === -1) return undefined; // the end of a batch comes back here
     const parts = line.waiting.splice(0, largest).filter(({ over }) => !over);
-    if (parts.length === 0) return this.#rest(line);
+    if (parts.length === 0) return line.waiting.length > 0 ? this.#load(line) : this.#rest(line);
     const terms = parts.reduce(
       (newest, { terms }) => (terms.version > newest.version ? terms : newest),
       (parts[0] as Waiting).terms,

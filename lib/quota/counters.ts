@@ -1,6 +1,7 @@
 import type { ClientSession, Connection } from 'mongoose';
 import { Usage, type UsageRow } from '../models/usage.js';
 import { type Subject, subjectKey } from '../runtime/subject.js';
+import { dated } from './statements.js';
 
 export interface Retune {
   readonly subject: Subject;
@@ -36,9 +37,11 @@ export async function resetCounters(
 ): Promise<void> {
   const renewed = { $map: { input: '$balances', as: 'b', in: { $mergeObjects: ['$$b', { s: 0 }] } } };
   const balances = { $cond: [{ $isArray: '$balances' }, renewed, '$$REMOVE'] };
+  const slots = { $arrayToObject: dated({ $objectToArray: '$p' }) };
+  const p = { $cond: [{ $eq: [{ $type: '$p' }, 'object'] }, slots, '$$REMOVE'] };
   await each(connection, session, subject, ({ _id }) => {
     if (features && !features.includes(_id.f)) return undefined;
-    return { filter: { _id }, update: [{ $set: { u: 0, o: '$$REMOVE', from: '$$NOW', balances } }] };
+    return { filter: { _id }, update: [{ $set: { u: 0, o: '$$REMOVE', from: '$$NOW', balances, p } }] };
   });
 }
 

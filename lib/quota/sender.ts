@@ -12,6 +12,8 @@ interface Slot {
   readonly b: number;
   readonly m: number | null;
   readonly t: Date;
+  /** The beginning of the period that it counted in, where that is over. */
+  readonly f?: Date;
 }
 
 export type Counter = UsageRow & { readonly p?: Readonly<Record<string, Slot>> };
@@ -138,7 +140,12 @@ function slotOf({ slot, sequence }: Batch, counter: Counter | null | undefined):
 export function answerOf(batch: Batch, counter: Counter | null | undefined): Answer {
   if (!counter) throw new Error('The counter is gone'); // deleted in between, with its subject
   const slot = slotOf(batch, counter);
-  const met = { ...stateOf(counter, batch), from: counter.from, to: counter.to, limit: counter.lim };
+  const met = {
+    ...stateOf(counter, batch),
+    from: slot?.f ?? counter.from,
+    to: counter.to,
+    limit: counter.lim,
+  };
   if (slot?.s === 'all') return { ...met, granted: 'all', used: Math.max(0, met.used - total(batch.parts)) };
   if (slot?.s === 'some') return { ...met, granted: 'some', used: slot.b, capacity: slot.m };
   const none = { ...met, granted: 'none' } as const;
@@ -148,12 +155,13 @@ export function answerOf(batch: Batch, counter: Counter | null | undefined): Ans
 
 /** What is used of a counter, and of how much. */
 export function stateOf(
-  { u, lim, o = 0, balances = [] }: Counter,
-  { terms: { overage = 0 } }: Pick<Batch, 'terms'>,
+  { u, lim, lv, o = 0, balances = [] }: Counter,
+  { terms }: Pick<Batch, 'terms'>,
 ): Pick<Outcome, 'used' | 'own' | 'capacity'> {
   const spent = balances.reduce((sum, { s }) => sum + s, 0);
   const used = u + o + spent;
   if (lim === null) return { used, own: null, capacity: null };
+  const { overage = 0 } = lv > terms.version ? {} : terms;
   const own = Math.max(lim, u) + spent + balances.reduce((sum, { l }) => sum + l, 0);
   return { used, own, capacity: overage === null ? null : own + Math.max(overage, o) };
 }

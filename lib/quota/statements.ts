@@ -35,6 +35,7 @@ export function fastStatement(batch: Batch): Statement {
     u: {
       $inc: { u: units },
       $set: { [`p.${slot}.n`]: sequence, [`p.${slot}.s`]: 'all' },
+      $unset: { [`p.${slot}.f`]: '' },
       $currentDate: { [`p.${slot}.t`]: true },
     },
   };
@@ -115,6 +116,7 @@ export function turned(terms: Terms): object {
   };
   const isYoung = { $gt: ['$$slot.v.t', { $subtract: ['$$NOW', slotLife] }] };
   const slots = { $filter: { input: { $objectToArray: '$p' }, as: 'slot', cond: isYoung } };
+  const kept = { $arrayToObject: { $cond: [isOver, dated(slots), slots] } };
   return {
     from: { $cond: [isOver, from, '$from'] },
     to: { $cond: [isOver, to, '$to'] },
@@ -130,9 +132,18 @@ export function turned(terms: Terms): object {
         { $ifNull: ['$past', '$$REMOVE'] },
       ],
     },
-    p: { $cond: [{ $eq: [{ $type: '$p' }, 'object'] }, { $arrayToObject: slots }, {}] },
+    p: { $cond: [{ $eq: [{ $type: '$p' }, 'object'] }, kept, {}] },
   };
 }
+
+/** Slots, as `$objectToArray` gives them, at the end of a period: each keeps the one that it counted in, for whoever asks later. */
+export const dated = (slots: object): object => ({
+  $map: {
+    input: slots,
+    as: 'slot',
+    in: { k: '$$slot.k', v: { $mergeObjects: [{ f: '$from' }, '$$slot.v'] } },
+  },
+});
 
 const spentOf = (balances: string) => ({ $sum: { $map: { input: orNone(balances), as: 'b', in: '$$b.s' } } });
 
@@ -169,10 +180,15 @@ function carried({ cap, periods }: NonNullable<Terms['rollover']>, per: string, 
   return { $cond: [some, [balance], []] };
 }
 
+/** What may be used beyond the limit: whoever has older entitlements than the counter does not know. */
+const overageOf = ({ overage = 0, version }: Terms): unknown =>
+  overage === 0 ? 0 : { $cond: [{ $gt: ['$lv', version] }, 0, overage] };
+
 /** `used`: of everything; `capacity`: with all that is live; null: no limit. */
-function met({ overage = 0 }: Terms): object {
+function met(terms: Terms): object {
   const of = { $sum: { $map: { input: '$balances', as: 'b', in: { $add: ['$$b.l', '$$b.s'] } } } };
-  const beyond = overage === null ? null : { $max: [overage ?? 0, '$o'] }; // $add of null is null: no limit
+  const most = overageOf(terms);
+  const beyond = { $cond: [{ $eq: [most, null] }, null, { $max: [most, '$o'] }] }; // $add of null is null: no limit
   return {
     used: { $add: ['$u', '$o', spentOf('$balances')] },
     capacity: {
@@ -205,20 +221,22 @@ function folded({ parts }: Batch): object {
  * Spends what was granted from what expires soonest, the allowance itself expiring with the period and what is beyond it coming
  * last; gives back the other way round.
  */
-function spent({ overage = 0 }: Terms): object {
+function spent(terms: Terms): object {
+  const { overage = 0 } = terms;
   const more = { $subtract: ['$w.then', '$w.used'] };
   const withinLimit = [
     { $eq: ['$balances', []] },
     { $eq: ['$o', 0] },
     ...(overage === 0 ? [] : [{ $lte: ['$w.then', '$lim'] }]),
   ];
-  const isSimple = { $or: [{ $eq: ['$lim', null] }, { $and: withinLimit }] };
+  const unlimited = { $and: [{ $eq: ['$lim', null] }, { $gte: [{ $add: ['$u', more] }, 0] }] };
+  const isSimple = { $or: [unlimited, { $and: withinLimit }] };
   const simple = { u: { $add: ['$u', more] }, o: '$o', balances: '$balances' };
-  return { $cond: [isSimple, simple, spread(overage, more)] };
+  return { $cond: [isSimple, simple, spread(terms, more)] };
 }
 
-function spread(overage: number | null, more: object): object {
-  const beyond = overage === null ? Number.MAX_SAFE_INTEGER : overage;
+function spread(terms: Terms, more: object): object {
+  const beyond = { $ifNull: [overageOf(terms), Number.MAX_SAFE_INTEGER] };
   const allowance = { i: '', l: { $max: [0, { $subtract: ['$lim', '$u'] }] }, s: '$u', e: '$to' };
   const last = { i: '+', l: { $max: [0, { $subtract: [beyond, '$o'] }] }, s: '$o', e: never };
   const pools = {
@@ -269,5 +287,5 @@ function spread(overage: number | null, more: object): object {
 /** What an answer needs of a counter: not every other process's slot. */
 export function projection(slots: Iterable<string>): object {
   const own = Object.fromEntries([...slots].map((slot) => [`p.${slot}`, 1]));
-  return { u: 1, lim: 1, from: 1, to: 1, o: 1, balances: 1, ...own };
+  return { u: 1, lim: 1, lv: 1, from: 1, to: 1, o: 1, balances: 1, ...own };
 }

@@ -1,0 +1,324 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'chai';
+import type { Connection } from 'mongoose';
+import type { Batch, Part, Terms } from '../../lib/quota/batch.js';
+import { startProxy } from '../support/proxy.js';
+import { atEnd, connect, mongoUri, times } from '../support/world.js';
+import { batchOf, counterOf, counters, type Engine, endPeriod, key, tamper, termsOf } from './engine.js';
+
+/** What a rule of the engine is good for: it holds with the rule, and fails without. */
+export type Scenario = (engine: Engine, connection: Connection) => Promise<void>;
+
+const senderOf = ({ sender }: Engine, connection: Connection) => new sender.Sender(connection);
+const used = async (connection: Connection) => (await counterOf(connection)).u;
+const outcomeOf = (answer: unknown) => (answer === 'late' ? 'late' : (answer as { granted: string }).granted);
+
+/** The counter of a process that came before. */
+async function begun(
+  engine: Engine,
+  connection: Connection,
+  amount: number,
+  terms = termsOf(10),
+): Promise<void> {
+  const batch = batchOf(1, [amount], { slot: 'xbefore0', isFirst: true, terms });
+  await senderOf(engine, connection).one(batch);
+}
+
+/** The fast statement of a batch, as a copy of it that was held up somewhere arrives in the end. */
+async function arrive({ statements }: Engine, connection: Connection, batch: Batch): Promise<void> {
+  const updates = [statements.fastStatement(batch)];
+  await connection.db?.command({ update: counters(connection).collectionName, updates });
+}
+
+const take = (
+  { combiner }: Engine,
+  connection: Connection,
+  amount: number,
+  terms: Terms = termsOf(10),
+  part: Partial<Part> = {},
+) => combiner.take(connection, { key, terms, amount, ...part });
+
+/** A connection whose way to the database breaks on demand. */
+async function brittle() {
+  const { hostname, port } = new URL(mongoUri().replace(/,.*?\//, '/'));
+  const proxy = await startProxy({ host: hostname, port: Number(port) });
+  atEnd(() => proxy.close());
+  const connection = await connect(`mongodb://127.0.0.1:${proxy.port}/?directConnection=true`);
+  return { proxy, connection };
+}
+
+export const scenarios = {
+  'a batch that arrives twice counts once': async (engine, connection) => {
+    await begun(engine, connection, 1);
+    const batch = batchOf(1, [3]);
+    await senderOf(engine, connection).one(batch);
+    await arrive(engine, connection, batch);
+    expect(await used(connection)).to.equal(4);
+  },
+
+  'a batch that is sent again counts once': async (engine, connection) => {
+    await begun(engine, connection, 1);
+    const batch = batchOf(1, [3]);
+    const answers = [
+      await senderOf(engine, connection).again(batch),
+      await senderOf(engine, connection).again(batch),
+    ];
+    expect(answers.map(outcomeOf)).to.deep.equal(['some', 'some']);
+    expect(await used(connection)).to.equal(4);
+  },
+
+  'nothing is counted in a period that has not begun': async (engine, connection) => {
+    await begun(engine, connection, 1);
+    await tamper(connection, { $set: { from: new Date(Date.now() + 60_000) } });
+    await arrive(engine, connection, batchOf(1, [3]));
+    expect(await used(connection)).to.equal(1);
+  },
+
+  'a balance that expires first is spent first': async (engine, connection) => {
+    await begun(engine, connection, 1);
+    const soon = new Date(Date.now() + 60_000);
+    await tamper(connection, { $set: { balances: [{ i: 'a', l: 5, s: 0, e: soon }] } });
+    await senderOf(engine, connection).one(batchOf(1, [3]));
+    const { u, balances } = await counterOf(connection);
+    expect([u, balances]).to.deep.equal([1, [{ i: 'a', l: 2, s: 3, e: soon }]]);
+  },
+
+  'what a balance gave goes back to it, also once there is no limit': async (engine, connection) => {
+    await begun(engine, connection, 1);
+    const { from } = await counterOf(connection);
+    const soon = new Date(Date.now() + 60_000);
+    await tamper(connection, { $set: { balances: [{ i: 'a', l: 2, s: 3, e: soon }] } });
+    const back = { amount: -3, from };
+    await senderOf(engine, connection).one(batchOf(1, [back], { terms: termsOf(null, 2) }));
+    const { u, balances } = await counterOf(connection);
+    expect([u, balances]).to.deep.equal([0, [{ i: 'a', l: 4, s: 1, e: soon }]]); // the allowance expires last of all
+  },
+
+  'what a slot did in an earlier period is not believed of the next': async (engine, connection) => {
+    await begun(engine, connection, 1);
+    const sender = senderOf(engine, connection);
+    await sender.one(batchOf(1, [3]));
+    await endPeriod(connection);
+    await sender.one(batchOf(1, [1], { slot: 'xother0' })); // turns it
+    const second = batchOf(2, [2]);
+    await sender.one(second);
+    const { from } = await counterOf(connection);
+    expect(await sender.again(second)).to.deep.include({ granted: 'all', from });
+  },
+
+  'a process with stale entitlements does not pass the new limit': async (engine, connection) => {
+    await begun(engine, connection, 1, termsOf(5, 2));
+    await senderOf(engine, connection).one(batchOf(1, [9], { terms: termsOf(100, 1) }));
+    expect(await used(connection)).to.equal(1);
+  },
+
+  'what is counted after the end of a period belongs to the next': async (engine, connection) => {
+    await begun(engine, connection, 5);
+    await endPeriod(connection);
+    await senderOf(engine, connection).one(batchOf(1, [3]));
+    const { u, past } = await counterOf(connection);
+    expect([u, past?.map((each) => each.u)]).to.deep.equal([3, [5]]);
+  },
+
+  'a batch has no effect after its deadline': async (engine, connection) => {
+    await begun(engine, connection, 1);
+    const answer = await senderOf(engine, connection).one(
+      batchOf(1, [3], { deadline: new Date(Date.now() - 1_000) }),
+    );
+    expect(outcomeOf(answer)).to.equal('late');
+    expect(await used(connection)).to.equal(1);
+  },
+
+  'a consumption whose answer was lost is counted once': async (engine) => {
+    const { proxy, connection } = await brittle();
+    await begun(engine, connection, 1);
+    await take(engine, connection, 1);
+    proxy.dropReplies();
+    const taken = take(engine, connection, 3);
+    while ((await used(await connect())) < 5) await delay(5);
+    await proxy.restore();
+    expect((await taken).granted).to.equal(true);
+    expect(await used(await connect())).to.equal(5);
+  },
+
+  'a batch that was refused when it was repeated is not counted later': async (engine, connection) => {
+    await begun(engine, connection, 10);
+    const batch = batchOf(1, [3]);
+    expect(outcomeOf(await senderOf(engine, connection).again(batch))).not.to.equal('all');
+    await tamper(connection, { $set: { u: 0 } }); // as much as a refund
+    await arrive(engine, connection, batch);
+    expect(await used(connection)).to.equal(0);
+  },
+
+  'an older entitlement never replaces a newer one': async (engine, connection) => {
+    await begun(engine, connection, 1, termsOf(5, 2));
+    await senderOf(engine, connection).one(batchOf(1, [9], { terms: termsOf(100, 1), isFirst: true }));
+    const { u, lim } = await counterOf(connection);
+    expect([u, lim]).to.deep.equal([1, 5]);
+  },
+
+  'of entitlements that meet in a batch the newest decides': async (engine, connection) => {
+    const answers = await Promise.all([
+      take(engine, connection, 9, termsOf(100, 1)),
+      take(engine, connection, 1, termsOf(5, 2)),
+    ]);
+    expect(answers.map(({ granted }) => granted)).to.deep.equal([false, true]);
+  },
+
+  'a counter without a limit is not unlimited': async (engine, connection) => {
+    await begun(engine, connection, 1);
+    await tamper(connection, { $unset: { lim: '' } });
+    await senderOf(engine, connection).one(batchOf(1, [1_000], { isFirst: true }));
+    expect(await used(connection)).to.equal(1);
+  },
+
+  'units go back to the period that they were taken from, or nowhere': async (engine, connection) => {
+    await begun(engine, connection, 5);
+    const { from } = await counterOf(connection);
+    await endPeriod(connection);
+    const sender = senderOf(engine, connection);
+    await sender.one(batchOf(1, [5]));
+    await sender.one(batchOf(2, [{ amount: -5, from }]));
+    expect(await used(connection)).to.equal(5);
+  },
+
+  'what is asked for again after the end of its period belongs to that period': async (
+    engine,
+    connection,
+  ) => {
+    await begun(engine, connection, 1);
+    const batch = batchOf(1, [3]);
+    const sender = senderOf(engine, connection);
+    await sender.one(batch); // and the answer is lost
+    const { from } = await counterOf(connection);
+    await tamper(connection, [{ $set: { to: '$$NOW' } }]);
+    const answer = await sender.again(batch);
+    expect(answer).to.deep.include({ granted: 'all', from });
+  },
+
+  'what is asked for again after a reset belongs to what was reset': async (engine, connection) => {
+    await begun(engine, connection, 1);
+    const batch = batchOf(1, [3]);
+    const sender = senderOf(engine, connection);
+    await sender.one(batch);
+    const { from } = await counterOf(connection);
+    await connection.transaction((session) =>
+      engine.counters.resetCounters(connection, session, { subject: { type: 'user', id: 'one' } }),
+    );
+    expect(await used(connection)).to.equal(0);
+    expect(await sender.again(batch)).to.deep.include({ from });
+  },
+
+  'what is not known to be counted is not given back': async (engine) => {
+    const { proxy, connection } = await brittle();
+    const terms = termsOf(10, 1, { per: 'hour' }); // whose beginning anybody could guess
+    await begun(engine, connection, 1, terms);
+    await take(engine, connection, 3, terms);
+    await proxy.cut();
+    const refused = await take(engine, connection, 2, terms).catch(({ code }) => code);
+    expect(refused).to.equal('database_unavailable');
+    await delay(2_500); // until the engine has given up, whatever that makes it do
+    await proxy.restore();
+    while (
+      !(await take(engine, connection, 1, terms).then(
+        ({ granted }) => granted,
+        () => false,
+      ))
+    );
+    expect(await used(await connect())).to.equal(5);
+  },
+
+  'a counter whose period is over is found, and not made anew': async (engine, connection) => {
+    await begun(engine, connection, 5);
+    await endPeriod(connection);
+    await senderOf(engine, connection).one(batchOf(1, [3], { isFirst: true }));
+    expect(await used(connection)).to.equal(3);
+  },
+
+  'what a process did is remembered until nothing of it can arrive any more': async (engine, connection) => {
+    await begun(engine, connection, 1);
+    const batch = batchOf(1, [3]);
+    const sender = senderOf(engine, connection);
+    await sender.one(batch);
+    await delay(5);
+    await sender.one(batchOf(1, [1], { slot: 'xother0', isFirst: true })); // which tidies
+    await arrive(engine, connection, batch);
+    expect(await used(connection)).to.equal(5);
+  },
+
+  'a refusal is no reason to refuse smaller amounts': async (engine, connection) => {
+    expect((await take(engine, connection, 11)).granted).to.equal(false);
+    expect((await take(engine, connection, 10)).granted).to.equal(true);
+  },
+
+  'a refusal is forgotten when units are given back': async (engine, connection) => {
+    const { from } = await take(engine, connection, 10);
+    expect((await take(engine, connection, 1)).granted).to.equal(false);
+    const [, again] = await Promise.all([
+      take(engine, connection, -5, termsOf(10), { from }),
+      take(engine, connection, 5),
+    ]);
+    expect(again.granted).to.equal(true);
+  },
+
+  'a refusal is forgotten when the limit changes': async (engine, connection) => {
+    expect((await take(engine, connection, 11)).granted).to.equal(false);
+    expect((await take(engine, connection, 11, termsOf(20, 2))).granted).to.equal(true);
+  },
+
+  'a refusal is remembered for a while': async (engine, connection) => {
+    await take(engine, connection, 11);
+    await tamper(connection, { $set: { lim: 1_000 } });
+    expect((await take(engine, connection, 11)).granted).to.equal(false);
+  },
+
+  'a batch that takes as much as it gives back is answered': async (engine, connection) => {
+    await begun(engine, connection, 5);
+    const { from } = await counterOf(connection);
+    const answer = await senderOf(engine, connection).one(batchOf(1, [{ amount: -5, from }, 5]));
+    expect(outcomeOf(answer)).to.equal('some');
+  },
+
+  'nobody takes what an earlier batch was granted for their own': async (engine, connection) => {
+    await begun(engine, connection, 1);
+    const sender = senderOf(engine, connection);
+    await sender.one(batchOf(1, [9]));
+    expect(outcomeOf(await sender.one(batchOf(2, [1])))).to.equal('none');
+  },
+
+  'several counters in one command count each batch once': async (engine, connection) => {
+    const keys = times(20, (index) => ({ s: `user:${index}`, f: 'units' }));
+    const sender = senderOf(engine, connection);
+    const batches = keys.map((each, index) =>
+      batchOf(index + 1, [4, 7], { key: each, isFirst: index % 2 === 0 }),
+    );
+    const answers = await sender.many(batches);
+    expect(answers.map(outcomeOf)).to.deep.equal(times(20, () => 'some'));
+    const rows = await counters(connection)
+      .find({ _id: { $in: keys } } as never)
+      .toArray();
+    expect(rows.map(({ u }) => u)).to.deep.equal(times(20, () => 4));
+  },
+
+  'of a command that failed in part nobody is told anything': async (engine, connection) => {
+    const collMod = counters(connection).collectionName;
+    const other = { s: 'user:two', f: 'units' };
+    await begun(engine, connection, 1);
+    await senderOf(engine, connection).one(batchOf(1, [1], { key: other }));
+    await connection.db?.command({ collMod, validator: { u: { $lt: 5 } } });
+    const answers = await senderOf(engine, connection)
+      .many([batchOf(1, [3]), batchOf(2, [9], { key: other })])
+      .catch(() => 'unknown')
+      .finally(() => connection.db?.command({ collMod, validator: {} }));
+    expect(answers).to.equal('unknown');
+  },
+
+  'older entitlements allow nothing beyond the limit of newer ones': async (engine, connection) => {
+    await begun(engine, connection, 10, termsOf(10, 2));
+    const terms = termsOf(10, 1, { overage: 5 });
+    const answer = await senderOf(engine, connection).one(batchOf(1, [3], { terms }));
+    expect(outcomeOf(answer)).to.equal('none');
+    const { o = 0, u } = await counterOf(connection);
+    expect([u, o]).to.deep.equal([10, 0]);
+  },
+} as const satisfies Record<string, Scenario>;

@@ -1,0 +1,130 @@
+import type { Connection } from 'mongoose';
+import { check, type Finding } from '../../kit/check.js';
+import { consume, counterOf, type Desk, feature, type Outcome } from '../../kit/consume.js';
+import { Ledger } from '../../kit/ledger.js';
+import { randomOf } from '../../kit/random.js';
+import { refuse } from '../../lib/errors.js';
+import type { Terms } from '../../lib/quota/batch.js';
+import { take } from '../../lib/quota/combiner.js';
+import { retune } from '../../lib/quota/counters.js';
+import { transaction } from '../../lib/runtime/transaction.js';
+import { tamper } from './engine.js';
+import { witness } from './witness.js';
+
+export interface Storm {
+  /** Each stands for a process: it has a combiner, and a view of the entitlements, of its own. */
+  readonly connections: readonly Connection[];
+  /** One that no fault meets. */
+  readonly sound: Connection;
+  readonly consumptions: number;
+  readonly seed: number;
+  readonly keys?: number;
+  readonly inFlight?: number;
+  /** Done again and again until the end. */
+  readonly fault?: () => Promise<void>;
+  /** Whether each single write is looked at. */
+  readonly witnessed?: boolean;
+}
+
+export interface Weathered extends Finding {
+  readonly outcomes: Record<Outcome, number>;
+  readonly writes: number;
+}
+
+const [smallest, most] = [200, 5_000];
+
+/**
+ * Lets many consumptions meet, while limits change, periods end and whatever `fault` does, and says what is wrong with the totals.
+ *
+ * Who changes a limit tells the other processes some time later, so that stale ones are always among them.
+ */
+export async function weather(storm: Storm): Promise<Weathered> {
+  const { connections, sound, consumptions, seed, keys = 6, inFlight = 256 } = storm;
+  const ledger = new Ledger();
+  const outcomes: Record<Outcome, number> = { granted: 0, denied: 0, refused: 0, unknown: 0 };
+  let done = 0;
+  const isOver = () => done >= consumptions;
+  const note = (entry: Parameters<Ledger['note']>[0]) => ledger.note(entry);
+  const met = (outcome: Outcome, units: number) => {
+    outcomes[outcome] += 1;
+    done += 1;
+    if (outcome === 'unknown') ledger.open += units;
+  };
+  const views = connections.map(() => new Map<number, Terms>());
+  const random = randomOf(seed);
+  const watching = storm.witnessed ? await witness(sound) : undefined;
+  await Promise.all([
+    ...connections.map((connection, index) => {
+      const desk = deskOf(connection, (key) => views[index]?.get(key) ?? firstTerms);
+      return consume({ desk, keys, inFlight, random: randomOf(seed + index + 1), note, met, isOver });
+    }),
+    repeat(isOver, () => changeLimit(sound, views, Math.floor(random() * keys), random)),
+    repeat(isOver, () => endPeriods(sound, keys, random)),
+    storm.fault ? repeat(isOver, storm.fault) : undefined,
+  ]);
+  const seen = await watching?.();
+  const finding = await check(sound, ledger, Number.POSITIVE_INFINITY);
+  const violations = [...finding.violations, ...(seen?.violations ?? [])];
+  return { ...finding, violations, outcomes, writes: seen?.writes ?? 0 };
+}
+
+const firstTerms: Terms = { limit: 1_000, per: 'lifetime', version: 1 };
+
+const deskOf = (
+  connection: Connection,
+  termsOf: (key: number) => Terms,
+): Desk<{ readonly startedAt: Date }> => ({
+  async take(key, amount) {
+    const request = { key: { s: counterOf(key), f: feature }, terms: termsOf(key), amount };
+    const { granted, from: startedAt } = await take(connection, request);
+    if (!granted) throw refuse('quota_exceeded');
+    return { startedAt };
+  },
+  async giveBack(key, { startedAt: from }, amount) {
+    const id = { s: counterOf(key), f: feature };
+    return (await take(connection, { key: id, terms: termsOf(key), amount: -amount, from })).granted;
+  },
+});
+
+async function repeat(isOver: () => boolean, act: () => Promise<unknown>): Promise<void> {
+  while (!isOver()) {
+    await act();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+async function changeLimit(
+  sound: Connection,
+  views: readonly Map<number, Terms>[],
+  key: number,
+  random: () => number,
+): Promise<void> {
+  const version = Math.max(1, ...views.map((view) => view.get(key)?.version ?? 1)) + 1;
+  const limit = random() < 0.05 ? null : Math.floor(smallest + random() * (most - smallest));
+  const subject = { type: 'user', id: counterOf(key).slice('user:'.length) } as const;
+  await transaction(sound, (session) =>
+    retune(sound, session, { subject, version, limitOf: () => limit }),
+  ).catch(
+    () => {}, // in the course of an election; then nobody hears of it either
+  );
+  views.forEach((view) => {
+    setTimeout(() => {
+      const known = view.get(key)?.version ?? 0;
+      if (known < version) view.set(key, { limit, per: 'lifetime', version });
+    }, random() * 50);
+  });
+}
+
+const turned = new WeakMap<Connection, number>();
+
+/** Ends the period of every counter, as time does; no oftener than a counter remembers. */
+async function endPeriods(sound: Connection, keys: number, random: () => number): Promise<void> {
+  const times = turned.get(sound) ?? 0;
+  if (times >= 20 || random() > 0.05) return;
+  turned.set(sound, times + 1);
+  for (let key = 0; key < keys; key += 1)
+    await tamper(sound, [{ $set: { to: { $cond: [{ $lt: ['$from', '$$NOW'] }, '$$NOW', '$to'] } } }], {
+      s: counterOf(key),
+      f: feature,
+    }).catch(() => {});
+}
