@@ -20,6 +20,7 @@ export { body, type WithBody } from './middleware/body.js';
 export { endpoint } from './middleware/endpoint.js';
 export type { Entitled, EntitlementOptions } from './middleware/entitlement-guard.js';
 export type { Guard } from './middleware/guard.js';
+export { type IdempotentOptions, idempotent } from './middleware/idempotent.js';
 export {
   type InOrganization,
   type MaybeInOrganization,
@@ -47,6 +48,7 @@ export { ApiKeys, apiKeySchema } from './models/api-key.js';
 export { AuditEntries, auditEntrySchema } from './models/audit-entry.js';
 export { AuditHeads, auditHeadSchema } from './models/audit-head.js';
 export { Budgets, budgetSchema } from './models/budget.js';
+export { Claims, claimSchema } from './models/claim.js';
 export { Memberships, membershipSchema } from './models/membership.js';
 export { OneTimeTokens, oneTimeTokenSchema } from './models/one-time-token.js';
 export { Organizations, organizationSchema } from './models/organization.js';

@@ -87,6 +87,8 @@ export interface SharedOptions {
    * names a parent domain of it, such as `example.com`. Needs the package @simplewebauthn/server. Default false.
    */
   passkeys?: boolean | { rpId: string } | undefined;
+  /** Seconds for which `quota()` and `consumeQuota` remember an idempotency key. Default 60. */
+  quotaIdempotencyTtl?: number | undefined;
   /** Hours between two clean-ups by the worker of what has expired; 0: never. Default 6. */
   cleanupHours?: number | undefined;
   /**
@@ -129,6 +131,7 @@ export interface ReadSharedOptions extends SharedOptions {
   readonly trustedProxies: number;
   readonly emailVerification: boolean;
   readonly appName: string;
+  readonly quotaIdempotencyTtl: number;
   readonly cleanupHours: number;
   readonly passkeys: boolean | { readonly rpId: string };
   readonly afterAuthUrl: string;
@@ -285,6 +288,7 @@ export const sharedSchemas = once(
       .uri({ scheme: ['smtp', 'smtps'] })
       .custom(withSender),
     mailFrom: Joi.string(),
+    quotaIdempotencyTtl: seconds.max(604_800).default(60),
     cleanupHours: Joi.number().min(0).max(8_760).default(6),
     appName: Joi.string().default(Joi.ref('publicUrl', { adjust: hostOf })), // a function would get a deep copy of all options
     templates: Joi.object().pattern(Joi.valid(...mailKinds), template),

@@ -3,6 +3,8 @@ import { ApiKeys } from '../models/api-key.js';
 import { AuditEntries } from '../models/audit-entry.js';
 import { AuditHeads } from '../models/audit-head.js';
 import { Budgets } from '../models/budget.js';
+import { Claims } from '../models/claim.js';
+import { ClaimedBatches } from '../models/claimed-batch.js';
 import { Erasures } from '../models/erasure.js';
 import { Memberships } from '../models/membership.js';
 import { OneTimeTokens } from '../models/one-time-token.js';
@@ -22,7 +24,7 @@ import { database } from '../runtime/database.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { pepperIdOf } from './identity/password.js';
 
-const accessors = [ApiKeys, AuditEntries, AuditHeads, Budgets, Erasures, Memberships, OneTimeTokens, Organizations, Outbox, Plans, RateLimits, Revocations, Roles, Sessions, Subscriptions, Teams, Usage, Users]; // biome-ignore format: a list
+const accessors = [ApiKeys, AuditEntries, AuditHeads, Budgets, ClaimedBatches, Claims, Erasures, Memberships, OneTimeTokens, Organizations, Outbox, Plans, RateLimits, Revocations, Roles, Sessions, Subscriptions, Teams, Usage, Users]; // biome-ignore format: a list
 
 const complete = new WeakSet<Connection>();
 

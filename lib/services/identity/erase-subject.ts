@@ -5,6 +5,7 @@ import { redactErased } from '../../audit/redact-audit.js';
 import { refuse } from '../../errors.js';
 import { enqueueMail } from '../../mail/enqueue-mail.js';
 import { ApiKeys } from '../../models/api-key.js';
+import { Claims } from '../../models/claim.js';
 import { Erasures } from '../../models/erasure.js';
 import { Memberships } from '../../models/membership.js';
 import { OneTimeTokens } from '../../models/one-time-token.js';
@@ -38,7 +39,7 @@ const own = {
 };
 
 /**
- * Erases a user (GDPR, article 17): the account with its credentials, sessions, API keys, tokens, waiting mails, memberships, subscription and usage, in
+ * Erases a user (GDPR, article 17): the account with its credentials, sessions, API keys, tokens, waiting mails, memberships, subscription, usage and kept answers, in
  * one transaction; then what is personal in the audit log, which `cleanUp()` ends if this process does not. What was done, when, and by which id stays there.
  *
  * @throws {TollgateError} `not_found` (404); `last_owner` (409, extra `organizationId`) of an organization, `last_admin` (409); `database_unavailable` (503)
@@ -93,4 +94,5 @@ async function deleteAll(
     { session },
   );
   await Usage(connection).deleteAllOf(`user:${user}`, session);
+  await Claims(connection).deleteAllOf(`user:${user}`, session);
 }

@@ -1,0 +1,38 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import mongoose from 'mongoose';
+import { meteredApp } from './metered-app.js';
+import { appName } from './world.js';
+
+/** Where a process is to die: when a command on a collection is sent, or has been answered. */
+export interface Moment {
+  readonly event: 'sent' | 'answered';
+  readonly command: string;
+  readonly collection: string;
+  /** What stands in the command, as JSON, and tells it from others; none: any. */
+  readonly having?: string | undefined;
+}
+
+/** One more process of the metered application, on the database that it is told; `metered-processes.ts` starts it. */
+const [uri, dbName, secret, dies] = process.argv.slice(2) as [string, string, string, string];
+const moment = JSON.parse(dies) as Moment | null;
+const connection = await mongoose
+  .createConnection(uri, { dbName, appName, autoIndex: false, monitorCommands: true })
+  .asPromise();
+
+const awaited = new Set<number>();
+const client = connection.getClient();
+client.on('commandStarted', ({ requestId, commandName, command }) => {
+  if (commandName !== moment?.command || command[commandName] !== moment.collection) return;
+  if (moment.having && !JSON.stringify(command).includes(moment.having)) return;
+  if (moment.event === 'sent') process.kill(process.pid, 'SIGKILL');
+  awaited.add(requestId);
+});
+client.on('commandSucceeded', ({ requestId }) => {
+  if (awaited.has(requestId)) process.kill(process.pid, 'SIGKILL');
+});
+
+const server = meteredApp({ connection, keys: [secret], cookies: { secure: false } }).listen(0, '127.0.0.1');
+await once(server, 'listening');
+process.send?.((server.address() as AddressInfo).port);
+process.once('disconnect', () => process.exit());
