@@ -10,6 +10,7 @@ import {
   optionsFromEnv,
   ready,
   type SharedOptions,
+  shutDown,
   startWorker,
   Users,
 } from 'koa-tollgate';
@@ -47,6 +48,7 @@ async function start(): Promise<void> {
   const checks: Record<string, HealthCheck> = redis ? { redis: { check: () => redis.ping() } } : {};
   const server = demoApp(shared, checks).listen(port);
   await once(server, 'listening');
+  undo.push(() => shutDown(shared));
   undo.push(() => close(server));
   console.log(`koa-tollgate demo: ${origin}\n`);
   if (!production) console.log(await curlLines(origin, connection));

@@ -150,6 +150,7 @@ export { type Refresh, refreshSession } from './services/sessions/refresh-sessio
 export { type RevokeSessions, revokeSessions } from './services/sessions/revoke-sessions.js';
 export { type SignOut, signOut } from './services/sessions/sign-out.js';
 export type { SignedInSession } from './services/sessions/start-session.js';
+export { type ShutDown, shutDown } from './services/shut-down.js';
 export type { Membership, Organization, Team } from './services/tenancy/as-organization.js';
 export { createOrganization, type NewOrganization } from './services/tenancy/create-organization.js';
 export { sealAudit } from './worker/seal-audit.js';

@@ -3,7 +3,7 @@ import type { ParameterizedContext } from 'koa';
 import type { Connection } from 'mongoose';
 import { type Claim, claimBook } from '../quota/claim-book.js';
 import { type Subject, subjectKey } from '../runtime/subject.js';
-import { isIdempotencyKey } from '../services/plans/consume-quota.js';
+import { isIdempotencyKey } from '../services/plans/claim-of-call.js';
 import { type SignedIn, signedIn } from './authenticate.js';
 import { jsonBody } from './json-body.js';
 import { invalid } from './validation.js';

@@ -6,7 +6,7 @@ import type { SignedIn } from './authenticate.js';
 import type { Guard } from './guard.js';
 import { claimFor, idempotencyKeyOf } from './idempotency-key.js';
 import { type SubjectChoice, subjectChoice, subjectOf } from './subject-of.js';
-import { replay, underClaim } from './under-claim.js';
+import { replay, underClaims } from './under-claims.js';
 
 export interface IdempotentOptions extends SharedOptions {
   /** Seconds for which a key is remembered, 604,800 (a week) at most. Default 86,400 (a day). */
@@ -48,6 +48,6 @@ export function idempotent(options: IdempotentOptions = {}): Guard<SignedIn> {
     const wanted = await claimFor(ctx, connection, key, { subject, feature: '', window: read.window });
     const met = await openOnce(connection, wanted);
     if ('answer' in met) return replay(ctx, met.answer);
-    await underClaim(ctx, connection, met.claim, 'freed', next);
+    await underClaims(ctx, connection, [met.claim], next, 'freed');
   };
 }

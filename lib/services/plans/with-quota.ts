@@ -1,12 +1,12 @@
 import type { ClientSession, Connection } from 'mongoose';
 import { isTollgateError } from '../../errors.js';
-import { type Taken, take } from '../../quota/combiner.js';
+import type { Taken } from '../../quota/combiner.js';
 import { commitTogether, type Writable, type Write } from '../../quota/group-commit.js';
 import { nameOf } from '../../quota/sender.js';
 import { opened } from '../../runtime/connection.js';
 import type { Subject } from '../../runtime/subject.js';
 import { transaction } from '../../runtime/transaction.js';
-import { refundableAs, refundQuota } from './consume-quota.js';
+import { refundableAs, refundQuota, takeOf } from './consume-quota.js';
 import { type DemandOf, demandOf } from './demand-of.js';
 import { type QuotaState, quotaState } from './quota-state.js';
 
@@ -29,6 +29,8 @@ interface Common {
 export interface WithWrites extends Common {
   /** Done in the transaction that counts. */
   readonly writes?: readonly QuotaWrite[] | undefined;
+  /** As for `consumeQuota`; of one feature without writes. */
+  readonly lease?: number | undefined;
 }
 
 export interface WithRun<T> extends Common {
@@ -57,7 +59,7 @@ export async function withQuota<T>(
 export async function withQuota<T>(
   input: WithWrites & Partial<WithRun<T>>,
 ): Promise<{ quota: Record<string, QuotaState>; result?: T }> {
-  const { subject, amounts, writes, run, strict, ...rest } = input;
+  const { subject, amounts, writes, run, strict, lease, ...rest } = input;
   const connection = opened(rest.connection);
   const features = Object.entries(amounts);
   if (features.length === 0) throw new TypeError('withQuota(): option amounts must name a feature');
@@ -65,7 +67,7 @@ export async function withQuota<T>(
   const demands = await Promise.all(
     features.map(([feature, amount]) => demandOf(connection, { subject, feature, amount, strict })),
   );
-  const quota = await taken(connection, demands, writes);
+  const quota = await taken(connection, demands, writes, lease);
   return run ? { quota, result: await settled(connection, subject, quota, run) } : { quota };
 }
 
@@ -74,12 +76,13 @@ async function taken(
   connection: Connection,
   demands: readonly DemandOf[],
   writes: readonly QuotaWrite[] = [],
+  lease?: number,
 ): Promise<Record<string, QuotaState>> {
   const operations = writes.map(({ model, ...operation }): Write => ({ model, operation }));
   const [first, ...others] = demands as [DemandOf, ...DemandOf[]];
   const alone = others.length === 0 && operations.length === 0;
   const found = alone
-    ? new Map([[nameOf(first.key), await take(connection, first)]])
+    ? new Map([[nameOf(first.key), await takeOf(connection, first, lease)]])
     : (await commitTogether(connection, { demands, writes: operations })).taken;
   const states = demands.map((demand) => {
     const counter = found.get(nameOf(demand.key)) as Taken;

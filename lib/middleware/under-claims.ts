@@ -3,7 +3,7 @@ import type { ParameterizedContext } from 'koa';
 import type { Connection } from 'mongoose';
 import { refuse } from '../errors.js';
 import type { StoredAnswer } from '../models/claim.js';
-import { type Claim, type ClaimBook, claimBook } from '../quota/claim-book.js';
+import { type Claim, claimBook } from '../quota/claim-book.js';
 
 /** Bytes. */
 const longest = 65_536;
@@ -11,37 +11,35 @@ const longest = 65_536;
 const outermost = Symbol('koa-tollgate.outermost claim');
 
 /**
- * Runs what a claim is for, and holds the claim meanwhile. A success is kept to be answered again, by the outermost claim of the
- * request; after a failure the claim is `'kept'` for the next one with the key, with what is charged for it, or `'freed'`.
+ * Runs what claims are for, and holds them meanwhile. A success is kept to be answered again, by the outermost claim of the request. After
+ * a failure the claims are `'kept'` for the next one with the key, with what is charged for them, or `'freed'`.
  */
-export async function underClaim(
+export async function underClaims(
   ctx: ParameterizedContext,
   connection: Connection,
-  claim: Claim,
-  onFailure: 'kept' | 'freed',
+  claims: readonly Claim[],
   run: () => Promise<void>,
+  onFailure: 'kept' | 'freed' = 'kept',
 ): Promise<void> {
+  if (claims.length === 0) return run();
   const book = claimBook(connection);
-  const scope = ctx as { [outermost]?: Claim };
-  scope[outermost] ??= claim;
-  book.hold(claim);
-  const end = (work: Promise<void>) =>
-    work.catch((error: Error) => {
+  const scope = ctx as { [outermost]?: Claim | undefined };
+  scope[outermost] ??= claims[0];
+  for (const claim of claims) book.hold(claim);
+  const end = (work: (claim: Claim) => Promise<void>) =>
+    Promise.all(claims.map(work)).catch((error: Error) => {
       ctx.app.emit('error', error, ctx); // what was done is done: the client is told so all the same
     });
-  const fail = () => end(onFailure === 'kept' ? book.letGo(claim) : book.free(claim));
+  const fail = () => end((claim) => (onFailure === 'kept' ? book.letGo(claim) : book.free(claim)));
   try {
     await run();
   } catch (error) {
     await fail();
     throw error;
   }
-  if (ctx.status >= 400) await fail();
-  else await end(succeed(book, claim, scope[outermost] === claim ? answerOf(ctx) : undefined));
+  if (ctx.status >= 400) return void (await fail());
+  await end((claim) => (scope[outermost] === claim ? book.finish(claim, answerOf(ctx)) : book.letGo(claim)));
 }
-
-const succeed = (book: ClaimBook, claim: Claim, answer: StoredAnswer | undefined): Promise<void> =>
-  answer ? book.finish(claim, answer) : book.letGo(claim);
 
 function answerOf(ctx: ParameterizedContext): StoredAnswer {
   const { status } = ctx;
