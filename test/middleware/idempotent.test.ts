@@ -188,6 +188,38 @@ describe('a request with an Idempotency-Key', () => {
     expect(fresh).to.have.length(10);
   });
 
+  it('is held for as long as its handler runs, whatever becomes of the first word on it', async function () {
+    this.timeout(30_000);
+    const { bob } = await metered();
+    const open = gate('long');
+    const first = bob('a').post('/images', { wait: 'long' });
+    const done = first.then(({ status }) => status);
+    await until(async () => (await ran()) === 1);
+    await letGo();
+    await until(async () => ((await Claims(inspector()).findOne().lean())?.until.getTime() ?? 0) > 0);
+    await bob('a').post('/images', { wait: 'long' }).expect(409);
+    open();
+    expect(await done).to.equal(201);
+    expect(await ran()).to.equal(1);
+  });
+
+  it('is given back once, by whoever holds it, when a handler that was taken for dead fails after all', async () => {
+    const { bob, used } = await metered();
+    await bob('other').post('/images').expect(201);
+    const open = gate('dead');
+    const post = () => bob('a').post('/images', { wait: 'dead', status: 500 });
+    const first = post().then(({ status }) => status);
+    await until(async () => (await ran()) === 2);
+    await letGo();
+    const second = post().then(({ status }) => status);
+    await until(async () => (await ran()) === 3);
+    expect(await used()).to.equal(2);
+    open();
+    expect(await Promise.all([first, second])).to.deep.equal([500, 500]);
+    expect(await used()).to.equal(1);
+    expect(await Claims(inspector()).countDocuments()).to.equal(1);
+  });
+
   describe('that fails', () => {
     it('with 5xx is refunded, and charged when it comes again', async () => {
       const { bob, used } = await metered();
@@ -230,6 +262,32 @@ describe('a request with an Idempotency-Key', () => {
     expect(headers).not.to.have.property('idempotency-replayed');
     expect([await used(), await ran()]).to.deep.equal([2, 2]);
     expect(await Claims(inspector()).countDocuments()).to.equal(1);
+  });
+
+  it('is remembered alike by processes whose clocks are ten minutes apart', async function () {
+    this.timeout(90_000);
+    const [{ headersOf, bob, used }, ...processes] = await Promise.all([
+      metered(),
+      startMetered(null, 300_000),
+      startMetered(null, -300_000),
+    ]);
+    for (const [index, { withHeaders }] of processes.entries()) {
+      const other = processes[1 - index]?.withHeaders(headersOf(`k${index}`));
+      const first = await withHeaders(headersOf(`k${index}`))
+        .post('/images')
+        .expect(201);
+      const { expiresAt } =
+        (await Claims(inspector())
+          .findOne({ '_id.k': `k${index}` })
+          .lean()) ?? expect.fail();
+      expect(expiresAt.getTime() - Date.now()).to.be.within(50_000, 70_000);
+      expect((await other?.post('/images').expect(201))?.body).to.deep.equal(first.body);
+      await bob(`k${index}`).post('/images').expect(201, first.body);
+    }
+    expect(await used()).to.equal(2);
+    await expire();
+    await processes[1]?.withHeaders(headersOf('k0')).post('/images').expect(201);
+    expect([await used(), await ran()]).to.deep.equal([3, 3]);
   });
 
   it('is remembered for quotaIdempotencyTtl seconds', async () => {
@@ -407,4 +465,33 @@ describe('a process that is killed with SIGKILL', () => {
       expect(await used()).to.equal(1);
     });
   }
+});
+
+describe('a process that stops before it counts, and goes on when it was taken for dead', () => {
+  it('counts nothing any more', async function () {
+    this.timeout(90_000);
+    const moment = {
+      event: 'sent',
+      command: 'findAndModify',
+      collection: 'tollgate_usage',
+      signal: 'SIGSTOP',
+    } as const;
+    const [{ bob, headersOf, used }, { withHeaders, child }] = await Promise.all([
+      metered(),
+      startMetered(moment),
+    ]);
+    await bob('warm').post('/images').expect(201);
+    const late = withHeaders(headersOf('a'))
+      .post('/images')
+      .then(({ status, body }) => ({ status, code: body.code }));
+    await until(async () => (await Claims(inspector()).countDocuments()) === 2);
+    await letGo();
+    await bob('a').post('/images').expect(201);
+    expect(await used()).to.equal(2);
+
+    child.kill('SIGCONT');
+
+    expect((await late).status).to.be.oneOf([201, 409, 503]);
+    expect([await used(), await ran()]).to.deep.equal([2, 2]);
+  });
 });
