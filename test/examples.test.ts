@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { ApiKeys, createUser, Subscriptions, Users } from '../lib/index.js';
+import { ApiKeys, createUser, Subscriptions, signIn, syncPlans, Users } from '../lib/index.js';
 import { startBrowser } from './support/browser.js';
 import { browser } from './support/http-browser.js';
 import { client, startStandIn } from './support/oidc.js';
@@ -227,6 +227,33 @@ describe('the examples', () => {
     for (const status of [202, 202, 202, 429]) await anyone().post('/contact').expect(status);
     const { headers } = await anyone().get('/search').expect(401);
     expect(headers['ratelimit-policy']).to.match(/;q=300;w=60$/);
+  });
+
+  it('are asked once for what a key stands for', async () => {
+    const { shared } = await emptyWorld();
+    const person = { email: 'ada@example.com', password: 'lovelace-1815' };
+    await createUser({ ...shared, ...person, emailVerified: true });
+    const features = { images: { limit: 10, per: 'month' } } as const;
+    await syncPlans({ ...shared, plans: { free: { name: 'Free', tier: 0, default: true, features } } });
+    const { accessToken } = await signIn({ ...shared, ...person });
+    const port = await freePort();
+    run('idempotency', { PORT: String(port) });
+    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
+    await until(() =>
+      anyone()
+        .post('/images')
+        .then(
+          ({ status }) => status === 401,
+          () => false,
+        ),
+    );
+    const ada = withHeaders({ Authorization: `Bearer ${accessToken}`, 'Idempotency-Key': 'mine' });
+    const image = (await ada.post('/images').expect(201)).body;
+    await ada.post('/images').expect(201, image);
+    const { headers } = await ada.post('/orders').expect(201);
+    expect((await ada.post('/orders').expect(201)).headers.location).to.equal(headers.location);
+    for (const job of ['1', '1', '2'])
+      await ada.post(`/jobs/${job}`).expect(200, { remaining: job === '1' ? 8 : 7 });
   });
 
   it('record what was done, and prove the log', async () => {

@@ -90,7 +90,7 @@ export class ClaimBook {
   async enter(batch: Batch, parts: readonly ClaimedPart[]): Promise<boolean[]> {
     const stored = this.#enterBatch(batch, parts);
     const entered = await Promise.all(parts.map((part, i) => this.#point(batch, part, i)));
-    await stored;
+    if (!(await stored)) throw new Error('The batch comes too late'); // somebody has given it up
     if (entered.includes(false)) {
       const left = partsOf(parts).filter(({ i }) => entered[i]);
       await this.#changeBatch({ q: { _id: idOf(batch) }, u: { $set: { parts: left } } });
@@ -98,10 +98,10 @@ export class ClaimBook {
     return entered;
   }
 
-  async #enterBatch(batch: Batch, parts: readonly ClaimedPart[]): Promise<void> {
+  #enterBatch(batch: Batch, parts: readonly ClaimedPart[]): Promise<boolean> {
     const { key, slot, sequence, deadline, terms } = batch;
     const longest = Math.max(...parts.map(({ claim }) => claim?.window ?? 0));
-    await this.#insertBatch({
+    return this.#insertBatch({
       _id: idOf(batch),
       feature: key.f,
       slot,
@@ -126,6 +126,12 @@ export class ClaimBook {
     if (claim.isHeld) return this.#set(claim, set, ({ charge }) => at(charge, here));
     claim.isHeld = await this.#insert(this.#rowOf(claim, batch.deadline));
     return claim.isHeld;
+  }
+
+  /** Gives up a batch that was never written, so that it cannot be any more; false: it is there. */
+  giveUp(_id: string): Promise<boolean> {
+    const nothing = { feature: '', slot: '', sequence: 0, overage: 0, parts: [], outcome: 'void' } as const;
+    return this.#insertBatch({ _id, ...nothing, deadline: this.#in(0), expiresAt: this.#in(lease) });
   }
 
   /** Notes what a batch has met, for as long as anybody may ask. */

@@ -23,8 +23,9 @@ export async function settlePosition(
   { b, i }: Position,
   subject: string,
 ): Promise<Fortune> {
-  const row = await claimBook(connection).readBatch(b);
-  if (!row) return 'none'; // it is written before its batch is sent
+  const book = claimBook(connection);
+  const row = await book.readBatch(b);
+  if (!row) return (await book.giveUp(b)) ? 'none' : settlePosition(connection, { b, i }, subject);
   return positionIn(row, i) ?? (await settle(connection, row, i, { s: subject, f: row.feature }));
 }
 

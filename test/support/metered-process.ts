@@ -23,12 +23,14 @@ const connection = await mongoose
   .createConnection(uri, { dbName, appName, autoIndex: false, monitorCommands: true })
   .asPromise();
 
+let met = false;
 const awaited = new Set<number>();
 const { signal = 'SIGKILL' } = moment ?? {};
 const client = connection.getClient();
 client.on('commandStarted', ({ requestId, commandName, command }) => {
-  if (commandName !== moment?.command || command[commandName] !== moment.collection) return;
+  if (met || commandName !== moment?.command || command[commandName] !== moment.collection) return;
   if (moment.having && !JSON.stringify(command).includes(moment.having)) return;
+  met = true;
   if (moment.event === 'sent') process.kill(process.pid, signal);
   awaited.add(requestId);
 });
