@@ -16,6 +16,8 @@ export interface Claim {
   /** Milliseconds. */
   readonly window: number;
   readonly run: string;
+  /** When it was made, in milliseconds of this process. */
+  readonly since: number;
   /** False until it stands in the database. */
   isHeld: boolean;
   /** What was charged for it. */
@@ -74,7 +76,8 @@ export class ClaimBook {
   claim(key: ClaimKey, hash: string, window: number): Claim {
     this.#runs += 1;
     const run = `${this.#process}.${this.#runs}`;
-    return { key, hash, window, run, isHeld: false, charge: null, given: 0 };
+    const since = performance.now();
+    return { key, hash, window, run, since, isHeld: false, charge: null, given: 0 };
   }
 
   /** Claims a key for a request that nothing is charged for; false: somebody has it. */
@@ -156,7 +159,9 @@ export class ClaimBook {
   /** Keeps the answer to be given again. */
   async finish(claim: Claim, answer: StoredAnswer): Promise<void> {
     this.#running.delete(claim);
-    await this.#set(claim, { answer, until: this.#in(0), expiresAt: this.#in(claim.window) });
+    const isLate = performance.now() - claim.since > Math.min(glance, claim.window / 2); // else it costs an entry of the index, for nothing
+    const expiresAt = isLate && { expiresAt: this.#in(claim.window) };
+    await this.#set(claim, { answer, until: this.#in(0), ...expiresAt });
   }
 
   /** Whoever comes next with the key may take the claim over, with what was charged for it. */
