@@ -24,6 +24,7 @@ export { type Description, described, type JsonSchema } from './middleware/descr
 export { endpoint } from './middleware/endpoint.js';
 export type { Entitled, EntitlementOptions } from './middleware/entitlement-guard.js';
 export type { Guard } from './middleware/guard.js';
+export { type IdempotentOptions, idempotent } from './middleware/idempotent.js';
 export { type Identify, identify } from './middleware/identify.js';
 export {
   type InOrganization,
@@ -55,6 +56,7 @@ export { ApiKeys, apiKeySchema } from './models/api-key.js';
 export { AuditEntries, auditEntrySchema } from './models/audit-entry.js';
 export { AuditHeads, auditHeadSchema } from './models/audit-head.js';
 export { Budgets, budgetSchema } from './models/budget.js';
+export { Claims, claimSchema } from './models/claim.js';
 export { Grants, grantSchema } from './models/grant.js';
 export { Invitations, invitationSchema } from './models/invitation.js';
 export { Memberships, membershipSchema } from './models/membership.js';

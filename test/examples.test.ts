@@ -12,6 +12,8 @@ import {
   Memberships,
   Organizations,
   Subscriptions,
+  signIn,
+  syncPlans,
   Teams,
   Users,
 } from '../lib/index.js';
@@ -337,6 +339,33 @@ describe('the examples', () => {
       ['images', 3],
       ['tokens', 4],
     ]);
+  });
+
+  it('are asked once for what a key stands for', async () => {
+    const { shared } = await emptyWorld();
+    const person = { email: 'ada@example.com', password: 'lovelace-1815' };
+    await createUser({ ...shared, ...person, emailVerified: true });
+    const features = { images: { limit: 10, per: 'month' } } as const;
+    await syncPlans({ ...shared, plans: { free: { name: 'Free', tier: 0, default: true, features } } });
+    const { accessToken } = await signIn({ ...shared, ...person });
+    const port = await freePort();
+    run('idempotency', { PORT: String(port) });
+    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
+    await until(() =>
+      anyone()
+        .post('/images')
+        .then(
+          ({ status }) => status === 401,
+          () => false,
+        ),
+    );
+    const ada = withHeaders({ Authorization: `Bearer ${accessToken}`, 'Idempotency-Key': 'mine' });
+    const image = (await ada.post('/images').expect(201)).body;
+    await ada.post('/images').expect(201, image);
+    const { headers } = await ada.post('/orders').expect(201);
+    expect((await ada.post('/orders').expect(201)).headers.location).to.equal(headers.location);
+    for (const job of ['1', '1', '2'])
+      await ada.post(`/jobs/${job}`).expect(200, { remaining: job === '1' ? 8 : 7 });
   });
 
   it('record what was done, and prove the log', async () => {

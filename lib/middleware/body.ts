@@ -1,17 +1,13 @@
-import parse from 'co-body';
 import type { ParameterizedContext } from 'koa';
-import { refuse } from '../errors.js';
 import { described } from './described.js';
 import type { Guard } from './guard.js';
+import { jsonBody } from './json-body.js';
 import { type Fields, fieldsSchema, invalid, type Values, validated } from './validation.js';
 
 /** Adds a typed `ctx.request.body`. */
 export interface WithBody<Body> {
   request: ParameterizedContext['request'] & { body: Body };
 }
-
-/** Bytes, also after decompression. */
-const longest = 100_000;
 
 /**
  * Reads a JSON body and lets it through when it has all `required` fields, and beside them only `optional` ones, each by
@@ -34,7 +30,7 @@ export function body<Required extends Fields, Optional extends Fields = {}>(
     async function body(ctx, next) {
       const request = ctx.request as { body?: unknown };
       refuseQuery(ctx);
-      request.body = validated(schema, request.body ?? (await read(ctx)), false);
+      request.body = validated(schema, request.body ?? (await jsonBody(ctx)), false);
       await next();
     },
   );
@@ -43,22 +39,4 @@ export function body<Required extends Fields, Optional extends Fields = {}>(
 function refuseQuery(ctx: ParameterizedContext): void {
   if (!ctx.querystring || ctx.state.query) return;
   throw invalid(Object.keys(ctx.query).map((path) => ({ path, message: 'is not allowed' })));
-}
-
-async function read(ctx: ParameterizedContext): Promise<unknown> {
-  if (ctx.is() === null || ctx.request.length === 0) return {};
-  if (!ctx.is('json', '+json')) throw refuse('media_type', { detail: 'Send the body as application/json' });
-  try {
-    const { parsed, raw } = await parse.json(ctx.req, { limit: longest, strict: false, returnRawBody: true });
-    return raw === '' ? {} : parsed;
-  } catch (error) {
-    throw ofParser(error as Error & { status?: number });
-  }
-}
-
-function ofParser(error: Error & { status?: number }): Error {
-  if (error.status === 413)
-    return refuse('body_too_large', { detail: `The body may have ${longest} bytes at most` });
-  if (error.status === 415) return refuse('media_type', { detail: error.message });
-  return invalid([{ path: '', message: 'must be JSON' }]);
 }

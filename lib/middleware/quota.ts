@@ -9,10 +9,13 @@ import { codePattern } from '../services/plans/features.js';
 import { type QuotaState, rateLimitHeaders } from '../services/plans/quota-state.js';
 import { withQuota } from '../services/plans/with-quota.js';
 import type { SignedIn } from './authenticate.js';
+import { chargeOnce } from './charge-once.js';
 import { type Description, described } from './described.js';
 import type { Guard } from './guard.js';
+import { idempotencyKeyOf } from './idempotency-key.js';
 import { statusOf } from './problems.js';
 import { requireReach, type SubjectChoice, subjectChoice, subjectOf } from './subject-of.js';
+import { replay, underClaims } from './under-claims.js';
 import { invalid } from './validation.js';
 
 /** What `quota()` adds to `ctx.state`. */
@@ -67,10 +70,14 @@ const several = Joi.object().pattern(codePattern, amountSchema.required()).min(1
  *
  * Of several features, `quota({ images: 1, tokens: 50 })`, all are used up or none, in one transaction.
  *
+ * A POST with an `Idempotency-Key` is charged once, and answered again as `idempotent()` does it, for `quotaIdempotencyTtl` seconds; each of
+ * several features is then taken by itself, and given back when one is used up.
+ *
  * Refuses with 401 `token_missing`; 403 `permission_missing` (an API key for one organization, that would use up another's or its
  * user's); 429 `quota_exceeded` (extras `feature`, `limit`, `used`, `remaining`, `resetsAt`,
  * `upgradeRequired`; with `Retry-After`); 403 `entitlement_missing` when the plan does not know the feature; 400
- * `validation_failed` when `amount` gives no positive integer; 503 `overloaded`, `database_unavailable`.
+ * `validation_failed` when `amount` gives no positive integer, or an idempotency key is longer than 255 characters or not printable; 409
+ * `idempotency_in_progress`, `conflict`, 422 `idempotency_mismatch`; 503 `overloaded`, `database_unavailable`.
  *
  * @example api.post('/images', organization(), quota('images'), generate);
  */
@@ -96,16 +103,24 @@ export function quota<Feature extends string>(
     requireReach(ctx, subject);
     const connection = connectionOf(ctx, read.connection);
     const strict = strictOf(ctx, read.strict);
+    const key = idempotencyKeyOf(ctx);
     const amounts: Record<string, number> = {};
     for (const [feature, amount] of wanted) amounts[feature] = await amountOf(ctx, amount);
-    const { quota } = await withQuota({ subject, amounts, connection, strict, lease: read.lease });
+    const { lease, quotaIdempotencyTtl: window } = read;
+    const met =
+      key === undefined
+        ? await withQuota({ subject, amounts, connection, strict, lease })
+        : await chargeOnce(ctx, connection, { key, window, subject, amounts, strict });
+    if ('answer' in met) return replay(ctx, met.answer);
+    const { quota } = met;
     const states = Object.values(quota);
     for (const state of states) {
       for (const [name, value] of Object.entries(rateLimitHeaders(state))) ctx.append(name, value);
     }
     Object.assign(ctx.state, { quota: { ...(ctx.state.quota as object | undefined), ...quota } });
     const giveBack = () => Promise.all(states.map((state) => refundQuota({ subject, state, connection })));
-    await settled(ctx, next, read.refund, giveBack);
+    const claims = 'claims' in met ? met.claims : [];
+    await underClaims(ctx, connection, claims, () => settled(ctx, next, read.refund, giveBack));
   });
 }
 

@@ -8,6 +8,7 @@ import { inTime } from '../runtime/database.js';
 import { perConnection } from '../runtime/per-connection.js';
 import { type Batch, type Fate, fold, type Outcome, type Part, type Terms } from './batch.js';
 import { Changes } from './changes.js';
+import { type Claim, type ClaimBook, claimBook } from './claim-book.js';
 import { type DatabaseClock, databaseClock } from './database-clock.js';
 import { noteThreshold } from './note-threshold.js';
 import { type Answer, nameOf, Sender } from './sender.js';
@@ -16,6 +17,13 @@ import { type Answer, nameOf, Sender } from './sender.js';
 export interface Take extends Part {
   readonly key: UsageKey;
   readonly terms: Terms;
+  /** The idempotency key of the request: who comes second with it is not counted. */
+  readonly claim?: Claim | undefined;
+}
+
+/** Somebody else has the idempotency key: nothing was counted. */
+export class ClaimTaken extends Error {
+  override name = 'ClaimTaken';
 }
 
 /** The counter as the request left it. */
@@ -88,12 +96,15 @@ class Combiner {
   readonly #connection: Connection;
   readonly #sender: Sender;
   readonly #clock: DatabaseClock;
+  readonly #claims: ClaimBook;
   /** Fresh at every start, so that no number is ever used again. */
   readonly #process = `x${randomBytes(9).toString('base64url')}`;
   readonly #lines = new Map<string, Line>();
   readonly #busy = new Set<Line>();
   #ready: Line[] = [];
   readonly #changes = new Changes();
+  /** Batches whose idempotency keys are claimed. */
+  #claimed: Shipment[] = [];
   #sequence = 0;
   #flying = 0;
   #isTicking = false;
@@ -104,12 +115,13 @@ class Combiner {
     this.#sender = new Sender(connection);
     this.#clock = databaseClock(connection);
     changeFeed(connection).onChange((subject) => this.#changes.hear(subject));
+    this.#claims = claimBook(connection);
   }
 
   take(request: Take): Promise<Taken> {
     const line = this.#lineOf(request.key);
     if (request.amount < 0) line.denial = undefined;
-    const refused = this.#refusedBy(line.denial, request);
+    const refused = request.claim ? undefined : this.#refusedBy(line.denial, request); // a key may have its answer
     if (refused) return Promise.resolve(refused);
     if (line.waiting.length >= queue) return Promise.reject(refuse('overloaded'));
     return new Promise((resolve, reject) => {
@@ -160,6 +172,10 @@ class Combiner {
     if (line.isReady) return;
     line.isReady = true;
     this.#ready.push(line);
+    this.#schedule();
+  }
+
+  #schedule(): void {
     if (this.#isTicking) return;
     this.#isTicking = true;
     setImmediate(() => void this.#tick());
@@ -171,7 +187,9 @@ class Combiner {
     this.#isTicking = false;
     if (this.#flying >= width) return; // the end of a command comes back here
     const lines = this.#ready.splice(0, largest);
-    const shipments = lines.flatMap((line) => this.#load(line) ?? []);
+    const loaded = lines.flatMap((line) => this.#load(line) ?? []);
+    for (const shipment of loaded) if (hasClaims(shipment)) void this.#claim(shipment);
+    const shipments = [...this.#claimed.splice(0), ...loaded.filter((shipment) => !hasClaims(shipment))];
     if (shipments.length > few) void this.#fly(shipments);
     else for (const shipment of shipments) void this.#fly([shipment]);
     if (this.#ready.length > 0) void this.#tick();
@@ -215,6 +233,26 @@ class Combiner {
     return shipment;
   }
 
+  /** Claims the keys of a batch, in one command with those of others; it goes on without the parts whose key somebody has. */
+  async #claim(shipment: Shipment): Promise<void> {
+    const entered = await this.#claims.enter(shipment, shipment.parts).catch(() => undefined);
+    shipment.parts.forEach((part, index) => {
+      if (!entered) this.#refuse(part, 'database_unavailable');
+      else if (!entered[index]) this.#settle(part, () => part.reject(new ClaimTaken()));
+    });
+    const parts = shipment.parts.filter((_, index) => entered?.[index]);
+    if (parts.length === 0) return this.#free(shipment);
+    const claimed = { ...shipment, parts };
+    shipment.line.lanes[shipment.lane] = claimed;
+    this.#claimed.push(claimed);
+    this.#schedule();
+  }
+
+  #settle(part: Waiting, settle: () => void): void {
+    if (!part.over) settle();
+    part.over = true;
+  }
+
   #rest(line: Line): undefined {
     if (line.waiting.length === 0 && line.lanes.every((lane) => lane === null)) this.#busy.delete(line);
   }
@@ -231,7 +269,7 @@ class Combiner {
       for (const shipment of shipments) void this.#recover(shipment);
     }
     this.#flying -= 1;
-    if (this.#ready.length > 0) void this.#tick();
+    if (this.#ready.length + this.#claimed.length > 0) void this.#tick();
   }
 
   async #send(shipments: readonly Shipment[]): Promise<readonly Answer[]> {
@@ -269,10 +307,30 @@ class Combiner {
         line.denial = { room: capacity - used, version: terms.version, until, heard, taken };
       }
       if (index === parts.length - 1) noteThreshold(this.#connection, line.key, taken);
-      if (!part.over) part.resolve(taken);
+      if (part.claim && !(granted && part.amount > 0))
+        void this.#release(part.claim, () => part.resolve(taken));
+      else if (!part.over) part.resolve(taken);
       else if (granted && part.amount > 0) this.#giveBack(part, taken.from);
     });
+    if (hasClaims(shipment)) await this.#record(shipment, answer, at);
     this.#free(shipment);
+  }
+
+  /** Whoever is told that nothing is charged for their key any more finds it free. */
+  async #release(claim: Claim, then: () => void): Promise<void> {
+    await this.#claims.free(claim).catch(() => {}); // else the next one with the key finds out
+    then();
+  }
+
+  /** The lane goes on when the outcome is noted, for its next batch takes the slot, from which it could be told. */
+  async #record(shipment: Shipment, outcome: Outcome, at: Date): Promise<void> {
+    for (let pause = 20; pause < 60_000; pause *= 2) {
+      try {
+        return await this.#claims.record(shipment, outcome, at);
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, pause));
+      }
+    }
   }
 
   /** The database's clock is another than we thought, after a change of the primary perhaps. */
@@ -288,8 +346,8 @@ class Combiner {
     else this.#rest(line);
   }
 
-  #giveBack({ key, terms, amount }: Waiting, from: Date): void {
-    this.take({ key, terms, amount: -amount, from }).catch(() => {}); // lost, then: too few are granted, never too many
+  #giveBack({ key, terms, amount, claim }: Waiting, from: Date): void {
+    this.take({ key, terms, amount: -amount, from, claim }).catch(() => {}); // lost, then: too few are granted, never too many
   }
 
   #refuse(part: Waiting, code: 'overloaded' | 'database_unavailable'): void {
@@ -322,6 +380,8 @@ export function takenOf(outcome: Outcome, { counts, used }: Fate, at: Date): Tak
   const remaining = own === null ? null : Math.max(0, own - used);
   return { granted: counts, used, limit, remaining, from, to, at };
 }
+
+const hasClaims = ({ parts }: Shipment): boolean => parts.some(({ claim }) => claim !== undefined);
 
 const combiners = perConnection((connection) => new Combiner(connection));
 

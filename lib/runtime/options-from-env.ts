@@ -38,6 +38,7 @@ const settings: readonly Setting[] = [
   ['REFRESH_GRACE', 'refreshGrace', number],
   ['CREDENTIAL_RATE', 'credentialRate', text],
   ['TRUSTED_PROXIES', 'trustedProxies', number],
+  ['QUOTA_IDEMPOTENCY_TTL', 'quotaIdempotencyTtl', number],
   ['CLEANUP_HOURS', 'cleanupHours', number],
   ['REDIS_URL', 'redisUrl', text],
   ['REDIS_PREFIX', 'redisPrefix', text],

@@ -77,6 +77,8 @@ export interface SharedOptions {
    * names a parent domain of it, such as `example.com`. Needs the package @simplewebauthn/server. Default false.
    */
   passkeys?: boolean | { rpId: string } | undefined;
+  /** Seconds for which `quota()` and `consumeQuota` remember an idempotency key. Default 60. */
+  quotaIdempotencyTtl?: number | undefined;
   /** Hours between two clean-ups by the worker of what has expired; 0: never. Default 6. */
   cleanupHours?: number | undefined;
   /**
@@ -119,6 +121,7 @@ export interface ReadSharedOptions extends SharedOptions {
   readonly trustedProxies: number;
   readonly emailVerification: boolean;
   readonly appName: string;
+  readonly quotaIdempotencyTtl: number;
   readonly cleanupHours: number;
   readonly passkeys: boolean | { readonly rpId: string };
   readonly afterAuthUrl: string;

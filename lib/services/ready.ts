@@ -3,6 +3,8 @@ import { ApiKeys } from '../models/api-key.js';
 import { AuditEntries } from '../models/audit-entry.js';
 import { AuditHeads } from '../models/audit-head.js';
 import { Budgets } from '../models/budget.js';
+import { Claims } from '../models/claim.js';
+import { ClaimedBatches } from '../models/claimed-batch.js';
 import { Deletions } from '../models/deletion.js';
 import { Denials } from '../models/denial.js';
 import { Erasures } from '../models/erasure.js';
@@ -29,7 +31,7 @@ import type { Key } from '../runtime/keyring.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { pepperIdOf } from './identity/password.js';
 
-const accessors = [ApiKeys, AuditEntries, AuditHeads, Budgets, Deletions, Denials, Erasures, Grants, Invitations, Memberships, OneTimeTokens, Organizations, Outbox, Plans, RateLimits, Reservations, Revocations, Roles, Sessions, Subscriptions, Teams, Thresholds, Usage, Users]; // biome-ignore format: a list
+const accessors = [ApiKeys, AuditEntries, AuditHeads, Budgets, ClaimedBatches, Claims, Deletions, Denials, Erasures, Grants, Invitations, Memberships, OneTimeTokens, Organizations, Outbox, Plans, RateLimits, Reservations, Revocations, Roles, Sessions, Subscriptions, Teams, Thresholds, Usage, Users]; // biome-ignore format: a list
 
 const complete = new WeakSet<Connection>();
 

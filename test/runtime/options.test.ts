@@ -119,6 +119,7 @@ describe('options', () => {
       appName: 'Us',
       onTheft: 'deactivate',
       cleanupHours: 12,
+      quotaIdempotencyTtl: 90,
       templates: { otp: { subject: 'Your code' } },
       passkeys: true,
       stytch: { projectId: 'project-test-1', secret: 'secret-test-1' },

@@ -5,6 +5,7 @@ import { redactErased } from '../../audit/redact-audit.js';
 import { refuse } from '../../errors.js';
 import { enqueueMail } from '../../mail/enqueue-mail.js';
 import { ApiKeys } from '../../models/api-key.js';
+import { Claims } from '../../models/claim.js';
 import { Denials } from '../../models/denial.js';
 import { Erasures } from '../../models/erasure.js';
 import { Grants } from '../../models/grant.js';
@@ -43,7 +44,7 @@ const own = {
 };
 
 /**
- * Erases a user (GDPR, article 17): the account with its credentials, sessions, API keys, tokens, waiting mails, memberships, invitations, subscription, usage, grants and reservations, in
+ * Erases a user (GDPR, article 17): the account with its credentials, sessions, API keys, tokens, waiting mails, memberships, invitations, subscription, usage, grants, reservations and kept answers, in
  * one transaction; then what is personal in the audit log, which `cleanUp()` ends if this process does not. What was done, when, and by which id stays there.
  *
  * @throws {TollgateError} `not_found` (404); `last_owner` (409, extra `organizationId`) of an organization, `last_admin` (409); `database_unavailable` (503)
@@ -113,4 +114,5 @@ async function deleteAll(
   await Denials(connection).deleteMany({ subject: `user:${user}` }, { session });
   await Thresholds(connection).deleteMany({ subject: `user:${user}` }, { session });
   await Usage(connection).deleteAllOf(`user:${user}`, session);
+  await Claims(connection).deleteAllOf(`user:${user}`, session);
 }

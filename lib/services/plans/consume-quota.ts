@@ -1,13 +1,16 @@
 import type { Connection } from 'mongoose';
-import type { Take, Taken } from '../../quota/combiner.js';
+import { claimBook } from '../../quota/claim-book.js';
+import { ClaimTaken, type Take, type Taken } from '../../quota/combiner.js';
 import { takeAhead } from '../../quota/leases.js';
+import { resultOnce } from '../../quota/take-once.js';
 import { opened } from '../../runtime/connection.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
+import { claimOfCall, type Keyed } from './claim-of-call.js';
 import { checkAmount, demandOf } from './demand-of.js';
 import { type QuotaState, quotaState } from './quota-state.js';
 import { take } from './take.js';
 
-export interface Consumption {
+export interface Consumption extends Keyed {
   readonly subject: Subject;
   readonly feature: string;
   /** Units, a positive integer up to 2^53 − 1. Default 1. */
@@ -26,18 +29,25 @@ export interface Consumption {
  * Units of a feature that is priced in credits are paid from those: then the state, and the extras of a refusal, are those of
  * the feature `credits`.
  *
- * @throws {TypeError} when the amount is not a positive integer up to 2^53 − 1
- * @throws {TollgateError} `quota_exceeded` (429, extras `feature`, `limit`, `used`, `remaining`, `resetsAt`,
- *   `upgradeRequired`), `entitlement_missing` (403), `validation_failed` (400) when the amount costs more than 2^53 − 1 credits, `overloaded` (503; it was not counted), `database_unavailable` (503)
+ * With an `idempotencyKey` it is used up once, however often and by how many processes it is asked for, also when one of them dies;
+ * `lease` does not matter then.
+ *
+ * @throws {TypeError} when the amount is not a positive integer up to 2^53 − 1, or the key is no such text
+ * @throws {TollgateError} `idempotency_mismatch` (422) when the key was used for another feature or amount,
+ *   `idempotency_in_progress` (409) while the first call with it is under way, or for 10 s when its process has died in the midst of it;
+ *   `quota_exceeded` (429, extras `feature`, `limit`, `used`, `remaining`, `resetsAt`, `upgradeRequired`), `entitlement_missing` (403), `validation_failed` (400) when the amount costs more than 2^53 − 1 credits, `overloaded` (503; it was not counted), `database_unavailable` (503)
  * @example const { remaining } = await consumeQuota({ subject: { type: 'user', id }, feature: 'images' });
  */
 export async function consumeQuota({ amount = 1, ...rest }: Consumption): Promise<QuotaState> {
   const connection = opened(rest.connection);
+  const claim = claimOfCall(connection, { ...rest, amount });
   const { exceeded, ...demand } = await demandOf(connection, { ...rest, amount });
-  const taken = await takeOf(connection, demand, rest.lease);
-  const state = quotaState(demand.key.f, demand.amount, taken);
-  if (!taken.granted) throw await exceeded(state);
-  return refundableAs(state, demand);
+  const met = claim
+    ? await resultOnce(connection, demand, claim)
+    : { taken: await takeOf(connection, demand, rest.lease), claim };
+  const state = quotaState(demand.key.f, demand.amount, met.taken);
+  if (!met.taken.granted) throw await exceeded(state);
+  return refundableAs(state, { ...demand, claim: met.claim });
 }
 
 /** Takes of a counter by itself, or of what this process has taken ahead. */
@@ -52,7 +62,7 @@ const refundable = new WeakMap<QuotaState, { left: number; readonly taken: Take 
 
 /** Notes what `refundQuota` can give back. */
 export function refundableAs(state: QuotaState, taken: Take): QuotaState {
-  refundable.set(state, { left: taken.amount, taken });
+  refundable.set(state, { left: taken.amount - (taken.claim?.given ?? 0), taken });
   return state;
 }
 
@@ -67,7 +77,7 @@ export interface Refund {
 
 /**
  * Gives back what a consumption took, or `amount` units of it, to the period that they were taken from; nothing when that is
- * over. What was given back is not given back again.
+ * over. What was given back is not given back again. When nothing is left to give back, the idempotency key is free again.
  *
  * @throws {TypeError} when `state` is not what `consumeQuota` answered in this process, or `amount` is no positive integer
  * @throws {TollgateError} `database_unavailable` (503)
@@ -82,5 +92,14 @@ export async function refundQuota({ subject, state, amount = state.taken, ...res
   const given = Math.min(amount, own.left);
   if (given === 0) return;
   own.left -= given;
-  await take(connection, { ...own.taken, amount: -given, from: state.startedAt });
+  const { claim, ...taken } = own.taken;
+  const back = { ...taken, amount: -given, from: state.startedAt };
+  if (!claim || own.left > 0) {
+    const isOurs = !claim || (await claimBook(connection).give(claim, given));
+    if (isOurs) await take(connection, back);
+    return;
+  }
+  await take(connection, { ...back, claim }).catch((error) => {
+    if (!(error instanceof ClaimTaken)) throw error; // another has given it back, or goes on with it
+  });
 }

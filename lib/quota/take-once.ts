@@ -1,0 +1,148 @@
+import type { Connection } from 'mongoose';
+import { refuse } from '../errors.js';
+import type { StoredAnswer } from '../models/claim.js';
+import { type Claim, claimBook, type JudgedRow } from './claim-book.js';
+import { ClaimTaken, type Take, type Taken, take } from './combiner.js';
+import { databaseClock } from './database-clock.js';
+import { type Fortune, positionIn, settlePosition } from './settle-batch.js';
+
+/** What is charged for a key, and the claim that it hangs on. */
+export interface Charged {
+  readonly taken: Taken;
+  readonly claim: Claim;
+}
+
+interface Answered {
+  readonly answer: StoredAnswer;
+}
+
+/**
+ * Takes units of a quota once for a key, as `take` does. Whoever comes later with the key gets the answer that was kept; where there is
+ * none, since the first one has failed or its process died, they go on with what was charged then.
+ *
+ * @throws {TollgateError} `idempotency_mismatch` (422), `idempotency_in_progress` (409), `overloaded`, `database_unavailable` (503)
+ */
+export async function takeOnce(
+  connection: Connection,
+  request: Take,
+  claim: Claim,
+): Promise<Charged | Answered> {
+  return again(async () => {
+    const taken = await tryTake(connection, request, claim);
+    if (taken) return { taken, claim };
+    const row = await standing(connection, claim);
+    if (row?.answer) return { answer: row.answer };
+    return row && charged(await handedOn(connection, row, claim));
+  });
+}
+
+/** The same for callers without an answer: everybody gets the charge itself, as soon as it is known. */
+export async function resultOnce(connection: Connection, request: Take, claim: Claim): Promise<Charged> {
+  return again(async () => {
+    const taken = await tryTake(connection, request, claim);
+    if (taken) return { taken, claim };
+    const row = await standing(connection, claim, true);
+    return row && charged(await resultOf(connection, row, claim));
+  });
+}
+
+/**
+ * Claims a key for a request that nothing is charged for: null when it is the first, or goes on for one that has failed or whose process died; else the
+ * answer that was given.
+ *
+ * @throws {TollgateError} as `takeOnce`
+ */
+export async function openOnce(connection: Connection, claim: Claim): Promise<Handed | Answered> {
+  const clock = databaseClock(connection);
+  if (clock.isMute) await clock.ask();
+  return again(async () => {
+    if (await claimBook(connection).open(claim)) return { claim };
+    const row = await standing(connection, claim);
+    if (row?.answer) return { answer: row.answer };
+    return row && handedOn(connection, row, claim);
+  });
+}
+
+/** A key that somebody had may be free by now. */
+async function again<T>(attempt: () => Promise<T | undefined>): Promise<T> {
+  for (let count = 0; count < 3; count += 1) {
+    const met = await attempt();
+    if (met !== undefined) return met;
+  }
+  throw refuse('idempotency_in_progress'); // others were always faster
+}
+
+/** Takes what is not charged yet; undefined: somebody has the key. */
+async function tryTake(connection: Connection, request: Take, claim: Claim): Promise<Taken | undefined> {
+  try {
+    return await take(connection, { ...request, claim });
+  } catch (error) {
+    if (error instanceof ClaimTaken) return undefined;
+    throw error;
+  }
+}
+
+/** The claim of somebody who had the key before; undefined: there is none any more. */
+async function standing(
+  connection: Connection,
+  { key, hash }: Claim,
+  isResult = false,
+): Promise<JudgedRow | undefined> {
+  const row = await claimBook(connection).read(key);
+  if (row?.isExpired && (row.isLetGo || (isResult && (await noted(connection, row)) !== undefined)))
+    return freed(connection, row);
+  if (row && row.hash !== hash) throw refuse('idempotency_mismatch');
+  return row;
+}
+
+async function freed(connection: Connection, { _id: key, run }: JudgedRow): Promise<undefined> {
+  await claimBook(connection).free({ key, run });
+}
+
+interface Handed {
+  readonly taken?: Taken | undefined;
+  readonly claim: Claim;
+}
+
+const charged = (handed: Handed | undefined): Charged | undefined =>
+  handed?.taken && { taken: handed.taken, claim: handed.claim };
+
+/** The charge of a claim, which is its result, as soon as it is known. */
+async function resultOf(connection: Connection, row: JudgedRow, claim: Claim): Promise<Handed | undefined> {
+  const known = row.refund ? undefined : await noted(connection, row);
+  if (known === undefined) return handedOn(connection, row, claim);
+  if (isCounted(known)) {
+    const { run, charge, given } = row;
+    return { taken: known, claim: { ...claim, run, charge, given, isHeld: true } };
+  }
+  return freed(connection, row);
+}
+
+async function noted(connection: Connection, { charge }: JudgedRow): Promise<Fortune | undefined> {
+  const batch = charge && (await claimBook(connection).readBatch(charge.b));
+  return batch ? positionIn(batch, charge.i) : undefined;
+}
+
+/** Takes over a claim that nobody holds any more, with its charge; where nothing is charged the key is free. */
+async function handedOn(connection: Connection, row: JudgedRow, claim: Claim): Promise<Handed | undefined> {
+  if (!row.isLetGo) throw refuse('idempotency_in_progress');
+  const charge = await chargeOf(connection, row);
+  if (charge === 'none') return freed(connection, row);
+  const own = await claimBook(connection).takeOver(row, claim);
+  if (!own) throw refuse('idempotency_in_progress');
+  return { taken: charge, claim: own };
+}
+
+/**
+ * What is charged for a claim; undefined: it is of a request that nothing is charged for. What nobody can tell any more counts as not
+ * charged: then it is charged anew, so that never too much is granted.
+ */
+async function chargeOf(connection: Connection, row: JudgedRow): Promise<Taken | 'none' | undefined> {
+  const { s: subject } = row._id;
+  if (!row.charge) return undefined;
+  if (row.refund && (await settlePosition(connection, row.refund, subject)) !== 'none') return 'none';
+  const charge = await settlePosition(connection, row.charge, subject);
+  return isCounted(charge) ? charge : 'none';
+}
+
+const isCounted = (fortune: Fortune): fortune is Taken => typeof fortune === 'object' && fortune.granted;

@@ -1,0 +1,32 @@
+import { createHash } from 'node:crypto';
+import type { Connection } from 'mongoose';
+import { type Claim, claimBook } from '../../quota/claim-book.js';
+import { subjectKey } from '../../runtime/subject.js';
+import type { Wanted } from './demand-of.js';
+
+const keyPattern = /^[\x20-\x7e]{1,255}$/;
+
+/** True for what can be an idempotency key. */
+export const isIdempotencyKey = (key: unknown): key is string =>
+  typeof key === 'string' && keyPattern.test(key);
+
+/** What a consumption says of its key. */
+export interface Keyed {
+  /** Up to 255 printable ASCII characters: who comes again with it gets the same result, and nothing more is used up. */
+  readonly idempotencyKey?: string | undefined;
+  /** Whose the key is: others may have the same one. Default: the subject. */
+  readonly owner?: string | undefined;
+  /** Seconds for which the key is remembered. Default 60. */
+  readonly quotaIdempotencyTtl?: number | undefined;
+}
+
+/** The claim of a call to its key; undefined: it has none. */
+export function claimOfCall(connection: Connection, call: Wanted & Keyed): Claim | undefined {
+  const { subject, feature, amount, idempotencyKey: k, owner, quotaIdempotencyTtl = 60 } = call;
+  if (k === undefined) return undefined;
+  if (!isIdempotencyKey(k)) throw new TypeError('idempotencyKey must have 1 to 255 printable characters');
+  const s = subjectKey(subject);
+  const key = { o: owner ?? s, c: 'service', s, m: '', r: 'consumeQuota', f: '', k };
+  const hash = createHash('sha256').update(`${feature} ${amount}`).digest('base64');
+  return claimBook(connection).claim(key, hash, quotaIdempotencyTtl * 1_000);
+}

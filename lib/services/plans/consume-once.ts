@@ -1,0 +1,27 @@
+import type { Connection } from 'mongoose';
+import type { StoredAnswer } from '../../models/claim.js';
+import type { Claim } from '../../quota/claim-book.js';
+import { takeOnce } from '../../quota/take-once.js';
+import { refundableAs } from './consume-quota.js';
+import { demandOf, type Wanted } from './demand-of.js';
+import { type QuotaState, quotaState } from './quota-state.js';
+
+/** What a request with an idempotency key goes on with, or the answer that was given to the first one. */
+export type MetOnce =
+  | { readonly state: QuotaState; readonly claim: Claim }
+  | { readonly answer: StoredAnswer };
+
+/**
+ * Uses up units of an allowance once for an idempotency key: by this request, or by one before it with the key that has failed, or
+ * whose process died.
+ *
+ * @throws {TollgateError} as `consumeQuota` with a key
+ */
+export async function consumeOnce(connection: Connection, wanted: Wanted, claim: Claim): Promise<MetOnce> {
+  const { exceeded, ...demand } = await demandOf(connection, wanted);
+  const met = await takeOnce(connection, demand, claim);
+  if ('answer' in met) return met;
+  const state = quotaState(wanted.feature, wanted.amount, met.taken);
+  if (!met.taken.granted) throw await exceeded(state);
+  return { state: refundableAs(state, { ...demand, claim: met.claim }), claim: met.claim };
+}
