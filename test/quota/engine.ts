@@ -8,15 +8,16 @@ export interface Engine {
   readonly sender: typeof import('../../lib/quota/sender.js');
   readonly statements: typeof import('../../lib/quota/statements.js');
   readonly counters: typeof import('../../lib/quota/counters.js');
+  readonly feed: typeof import('../../lib/runtime/change-feed.js');
 }
 
 /** The engine in a folder with a lib. */
 export async function engineIn(folder: string): Promise<Engine> {
-  const load = (name: string) => import(`${folder}/lib/quota/${name}.ts`);
-  const [combiner, sender, statements, counters] = await Promise.all(
-    ['combiner', 'sender', 'statements', 'counters'].map(load),
+  const load = (name: string) => import(`${folder}/lib/${name}.ts`);
+  const [combiner, sender, statements, counters, feed] = await Promise.all(
+    ['quota/combiner', 'quota/sender', 'quota/statements', 'quota/counters', 'runtime/change-feed'].map(load),
   );
-  return { combiner, sender, statements, counters };
+  return { combiner, sender, statements, counters, feed };
 }
 
 export const key: UsageKey = { s: 'user:one', f: 'units' };

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import type { Connection } from 'mongoose';
 import type { Batch, Part, Terms } from '../../lib/quota/batch.js';
 import { startProxy } from '../support/proxy.js';
-import { atEnd, connect, mongoUri, times } from '../support/world.js';
+import { atEnd, connect, mongoUri, times, until } from '../support/world.js';
 import { batchOf, counterOf, counters, type Engine, endPeriod, key, tamper, termsOf } from './engine.js';
 
 /** What a rule of the engine is good for: it holds with the rule, and fails without. */
@@ -37,6 +37,10 @@ const take = (
   terms: Terms = termsOf(10),
   part: Partial<Part> = {},
 ) => combiner.take(connection, { key, terms, amount, ...part });
+
+/** Until changes are followed nothing is believed for long, refusals neither. */
+const isFollowing = ({ feed }: Engine, connection: Connection) =>
+  until(() => feed.changeFeed(connection).isLive());
 
 /** A connection whose way to the database breaks on demand. */
 async function brittle() {
@@ -247,11 +251,13 @@ export const scenarios = {
   },
 
   'a refusal is no reason to refuse smaller amounts': async (engine, connection) => {
+    await isFollowing(engine, connection);
     expect((await take(engine, connection, 11)).granted).to.equal(false);
     expect((await take(engine, connection, 10)).granted).to.equal(true);
   },
 
   'a refusal is forgotten when units are given back': async (engine, connection) => {
+    await isFollowing(engine, connection);
     const { from } = await take(engine, connection, 10);
     expect((await take(engine, connection, 1)).granted).to.equal(false);
     const [, again] = await Promise.all([
@@ -262,11 +268,13 @@ export const scenarios = {
   },
 
   'a refusal is forgotten when the limit changes': async (engine, connection) => {
+    await isFollowing(engine, connection);
     expect((await take(engine, connection, 11)).granted).to.equal(false);
     expect((await take(engine, connection, 11, termsOf(20, 2))).granted).to.equal(true);
   },
 
   'a refusal is remembered for a while': async (engine, connection) => {
+    await isFollowing(engine, connection);
     await take(engine, connection, 11);
     await tamper(connection, { $set: { lim: 1_000 } });
     expect((await take(engine, connection, 11)).granted).to.equal(false);
