@@ -230,8 +230,10 @@ describe('limits of a subject', () => {
     const late = await connect(undefined, { appName: 'late', monitorCommands: true });
     const elsewhere = about({ connection: late });
     await consume(20);
-    const sameAnswer = async () => (await elsewhere.now()) === (await elsewhere.now());
-    await until(sameAnswer); // remembered
+    await until(async () => {
+      const answer = await elsewhere.now();
+      return (await elsewhere.now()) === answer; // remembered
+    });
     const admin = inspector().getClient().db('admin');
     const slow = { failCommands: ['getMore'], appName: 'late', blockConnection: true, blockTimeMS: 2_000 };
     await admin.command({ configureFailPoint: 'failCommand', mode: 'alwaysOn', data: slow });
