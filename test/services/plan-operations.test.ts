@@ -17,7 +17,7 @@ import {
   updatePlanLimits,
 } from '../../lib/index.js';
 import { watchCommands } from '../support/commands.js';
-import { atEnd, connect, countBy, emptyWorld, inspector, times, until } from '../support/world.js';
+import { atEnd, connect, countBy, emptyWorld, inspector, until } from '../support/world.js';
 
 const subject = { type: 'user', id: 'ada' } as const;
 const free = {
