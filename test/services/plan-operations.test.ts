@@ -17,7 +17,7 @@ import {
   updatePlanLimits,
 } from '../../lib/index.js';
 import { watchCommands } from '../support/commands.js';
-import { connect, countBy, emptyWorld, inspector, times, until } from '../support/world.js';
+import { atEnd, connect, countBy, emptyWorld, inspector, until } from '../support/world.js';
 
 const subject = { type: 'user', id: 'ada' } as const;
 const free = {
@@ -227,25 +227,26 @@ describe('limits of a subject', () => {
   it('hold for a process that has not heard of them', async () => {
     const { shared, consume } = await withPlans();
     await assignPlan({ ...shared, subject, plan: 'pro' });
-    const elsewhere = about({ connection: await connect() });
-    await until(async () => (await elsewhere.now()).tier === 1);
-    let over = false;
-    const used = async () =>
-      (await Usage(inspector()).findOne({ '_id.s': 'user:ada', '_id.f': 'images' }).lean())?.u;
+    const late = await connect(undefined, { appName: 'late', monitorCommands: true });
+    const elsewhere = about({ connection: late });
     await consume(20);
-    const flood = async () => {
-      while (!over) {
-        await elsewhere.consume().catch(() => {});
-        await new Promise(setImmediate); // a refusal may need no command
-      }
-    };
-    const floods = times(4, flood);
+    await until(async () => {
+      const answer = await elsewhere.now();
+      return (await elsewhere.now()) === answer; // remembered
+    });
+    const admin = inspector().getClient().db('admin');
+    const slow = { failCommands: ['getMore'], appName: 'late', blockConnection: true, blockTimeMS: 2_000 };
+    await admin.command({ configureFailPoint: 'failCommand', mode: 'alwaysOn', data: slow });
+    atEnd(() => admin.command({ configureFailPoint: 'failCommand', mode: 'off' }));
+    let listens = false;
+    late.getClient().on('commandStarted', ({ commandName }) => {
+      listens ||= commandName === 'getMore';
+    });
+    await until(() => listens); // and hears of nothing for two seconds
+
     await cancelPlan({ ...shared, subject });
-    const after = await used();
-    await until(async () => (await elsewhere.now()).tier === 0);
-    over = true;
-    await Promise.all(floods);
-    expect(await used()).to.equal(after);
+    expect((await elsewhere.now()).tier, 'not heard of yet').to.equal(1);
+    expect(await codeOf(elsewhere.consume())).to.equal('quota_exceeded');
   });
 });
 
