@@ -32,7 +32,7 @@ async function send({
   connections = 64,
   containing = '',
 }: Load): Promise<Answers> {
-  const pool = poolOf(origin);
+  const pool = poolOf(origin, connections);
   const several = Array.isArray(headers) ? headers : [headers];
   const answers: Answers = {};
   let left = requests;
@@ -58,10 +58,10 @@ async function send({
 }
 
 /** Kept from run to run, so that connecting is measured once at most, in the warm-up. */
-function poolOf(origin: string): Pool {
-  const known = pools.get(origin);
+function poolOf(origin: string, connections: number): Pool {
+  const known = pools.get(`${origin} ${connections}`);
   if (known) return known;
-  const pool = new Pool(origin, { connections: 64, keepAliveTimeout: 600_000 });
-  pools.set(origin, pool);
+  const pool = new Pool(origin, { connections, keepAliveTimeout: 600_000 });
+  pools.set(`${origin} ${connections}`, pool);
   return pool;
 }

@@ -1,10 +1,14 @@
 export type { AuditEntry } from './audit/as-audit-entry.js';
 export type { AuditHead } from './audit/audit-head.js';
 export type { AuditFault } from './audit/check-entry.js';
+export { type ListAudit, listAudit } from './audit/list-audit.js';
 export { type AuditRecord, type AuditTarget, type Origin, recordAudit } from './audit/record-audit.js';
+export { type SearchAudit, searchAudit } from './audit/search-audit.js';
+export { verifyAllAudit, type WholeVerification } from './audit/verify-all-audit.js';
 export { type AuditVerification, type VerifyAudit, verifyAudit } from './audit/verify-audit.js';
 export type { AuditProblem } from './audit/walk-audit.js';
 export { type ErrorCode, errorCodes, isTollgateError, TollgateError } from './errors.js';
+export { answers } from './middleware/answers.js';
 export { type Audited, type AuditOptions, audit } from './middleware/audit.js';
 export {
   type AuthenticateOptions,
@@ -17,10 +21,12 @@ export {
   type SignedInByStytch,
 } from './middleware/authenticate.js';
 export { body, type WithBody } from './middleware/body.js';
+export { type Description, described, type JsonSchema } from './middleware/described.js';
 export { endpoint } from './middleware/endpoint.js';
 export type { Entitled, EntitlementOptions } from './middleware/entitlement-guard.js';
 export type { Guard } from './middleware/guard.js';
 export { type IdempotentOptions, idempotent } from './middleware/idempotent.js';
+export { type Identify, identify } from './middleware/identify.js';
 export {
   type InOrganization,
   type MaybeInOrganization,
@@ -37,6 +43,8 @@ export { requireAnyEntitlement } from './middleware/require-any-entitlement.js';
 export { type ClaimRule, requireClaims } from './middleware/require-claims.js';
 export { requireEntitlement } from './middleware/require-entitlement.js';
 export { requireFactor } from './middleware/require-factor.js';
+export { requireOrganizationRole } from './middleware/require-organization-role.js';
+export { type PermissionOptions, requirePermission } from './middleware/require-permission.js';
 export { requireRecentSignIn } from './middleware/require-recent-sign-in.js';
 export { requireRole } from './middleware/require-role.js';
 export { requireSameOrigin } from './middleware/require-same-origin.js';
@@ -44,27 +52,35 @@ export { requireScope } from './middleware/require-scope.js';
 export { requireVerifiedEmail } from './middleware/require-verified-email.js';
 export type { SubjectChoice } from './middleware/subject-of.js';
 export { type InTeam, team } from './middleware/team.js';
+export { tenant, type WithTenant } from './middleware/tenant.js';
 export { ApiKeys, apiKeySchema } from './models/api-key.js';
 export { AuditEntries, auditEntrySchema } from './models/audit-entry.js';
 export { AuditHeads, auditHeadSchema } from './models/audit-head.js';
 export { Budgets, budgetSchema } from './models/budget.js';
 export { Claims, claimSchema } from './models/claim.js';
+export { Grants, grantSchema } from './models/grant.js';
+export { Invitations, invitationSchema } from './models/invitation.js';
 export { Memberships, membershipSchema } from './models/membership.js';
 export { OneTimeTokens, oneTimeTokenSchema } from './models/one-time-token.js';
 export { Organizations, organizationSchema } from './models/organization.js';
 export { Outbox, outboxSchema } from './models/outbox.js';
 export { Plans, planSchema } from './models/plan.js';
+export { Reservations, reservationSchema } from './models/reservation.js';
 export { Roles, roleSchema } from './models/role.js';
 export { Sessions, sessionSchema } from './models/session.js';
 export { Subscriptions, subscriptionSchema } from './models/subscription.js';
 export { Teams, teamSchema } from './models/team.js';
 export { Usage, usageSchema } from './models/usage.js';
 export { Users, userSchema } from './models/user.js';
+export { type AdminRouterOptions, adminRouter } from './routers/admin-router.js';
 export type { AuthFeature, AuthFeatures } from './routers/auth/features.js';
 export { type AuthRouterOptions, authRouter } from './routers/auth-router.js';
 export { type HealthCheck, type HealthOptions, healthRouter } from './routers/health-router.js';
+export { invitationRouter } from './routers/invitation-router.js';
 export { type OAuthOptions, oauthRouter } from './routers/oauth-router.js';
+export { type OpenapiOptions, openapiRouter } from './routers/openapi-router.js';
 export { organizationRouter } from './routers/organization-router.js';
+export { planRouter } from './routers/plan-router.js';
 export type { ApiKey } from './runtime/api-key.js';
 export type { SigningAlgorithm, SigningKey } from './runtime/keyring.js';
 export type { MailKind, MailMessage, MailTemplate, MailTemplates, SendMail } from './runtime/mail.js';
@@ -75,6 +91,10 @@ export type { RedisClient } from './runtime/redis.js';
 export type { StytchOptions } from './runtime/stytch-options.js';
 export type { Subject } from './runtime/subject.js';
 export * from './runtime/user.js'; // all of it, or an application could not merge into UserFields
+export type { OrganizationSummary } from './services/administration/list-all-organizations.js';
+export { type ListUsers, listUsers } from './services/administration/list-users.js';
+export { type UnlockUser, unlockUser } from './services/administration/unlock-user.js';
+export { type UserUpdate, updateUser } from './services/administration/update-user.js';
 export { type AnnounceChange, announceChange } from './services/announce-change.js';
 export type { ShownApiKey } from './services/api-keys/as-api-key.js';
 export { createApiKey, type NewApiKey } from './services/api-keys/create-api-key.js';
@@ -99,6 +119,7 @@ export {
   type ListIdentities,
   listIdentities,
 } from './services/federation/list-identities.js';
+export type { NewPerson, Provision } from './services/federation/sign-in-by-identity.js';
 export type { StytchSession } from './services/federation/stytch-session.js';
 export { type UnlinkIdentity, unlinkIdentity } from './services/federation/unlink-identity.js';
 export {
@@ -131,19 +152,51 @@ export { type PendingSignUp, type SignUp, signUp } from './services/identity/sig
 export { type ProfileUpdate, updateProfile } from './services/identity/update-profile.js';
 export { type VerifyEmail, verifyEmail } from './services/identity/verify-email.js';
 export { type OtpSignIn, verifyOtp } from './services/identity/verify-otp.js';
+export { type ActivePlan, activePlan } from './services/plans/active-plan.js';
+export type { ShownAllowance, ShownFeature, ShownPlan } from './services/plans/as-plan.js';
 export { type AssignPlan, assignPlan } from './services/plans/assign-plan.js';
+export type { Authority } from './services/plans/authority.js';
+export { type CancelPlan, cancelPlan } from './services/plans/cancel-plan.js';
 export {
   type Consumption,
   consumeQuota,
   type Refund,
   refundQuota,
 } from './services/plans/consume-quota.js';
-export { type Entitlements, type EntitlementsOf, entitlementsOf } from './services/plans/entitlements-of.js';
-export type { Allowance, Feature, PlanDefinition } from './services/plans/features.js';
+export { createPlan, type NewPlan } from './services/plans/create-plan.js';
+export {
+  definePlans,
+  type FeatureOf,
+  type MeteredFeature,
+  type PlanDefinitions,
+} from './services/plans/define-plans.js';
+export { type EntitlementsOf, entitlementsOf } from './services/plans/entitlements-of.js';
+export type { Allowance, CreditPrice, Feature, PlanDefinition } from './services/plans/features.js';
+export { type Grant, type GrantCredits, grantCredits } from './services/plans/grant-credits.js';
+export type { Entitlements } from './services/plans/granted.js';
+export type { SubjectOperation } from './services/plans/operate.js';
 export type { QuotaState } from './services/plans/quota-state.js';
+export { type ResetUsage, resetUsage } from './services/plans/reset-usage.js';
 export { type SyncPlans, syncPlans } from './services/plans/sync-plans.js';
+export { type PlanUpdate, updatePlan } from './services/plans/update-plan.js';
+export {
+  type LimitChanges,
+  type UpdatePlanLimits,
+  updatePlanLimits,
+} from './services/plans/update-plan-limits.js';
 export { type QuotaWrite, type WithRun, type WithWrites, withQuota } from './services/plans/with-quota.js';
 export { ready } from './services/ready.js';
+export type { Committed, Reservation } from './services/reservations/as-reservation.js';
+export { type CommitReservation, commitReservation } from './services/reservations/commit-reservation.js';
+export { type ReleaseReservation, releaseReservation } from './services/reservations/release-reservation.js';
+export { type ReserveQuota, reserveQuota } from './services/reservations/reserve-quota.js';
+export type { Role } from './services/roles/as-role.js';
+export { type CheckPermission, checkPermission } from './services/roles/check-permission.js';
+export { type DeleteRole, deleteRole } from './services/roles/delete-role.js';
+export { type ListRoles, listRoles } from './services/roles/list-roles.js';
+export type { ManagedRoles, ManagementAction, ManagementRules } from './services/roles/management.js';
+export { type HeldRoles, type RolesOf, rolesOf } from './services/roles/roles-of.js';
+export { type SaveRole, saveRole } from './services/roles/save-role.js';
 export type { Session } from './services/sessions/as-session.js';
 export { type ListSessions, listSessions } from './services/sessions/list-sessions.js';
 export { type Refresh, refreshSession } from './services/sessions/refresh-session.js';
@@ -151,7 +204,47 @@ export { type RevokeSessions, revokeSessions } from './services/sessions/revoke-
 export { type SignOut, signOut } from './services/sessions/sign-out.js';
 export type { SignedInSession } from './services/sessions/start-session.js';
 export { type ShutDown, shutDown } from './services/shut-down.js';
+export { type AcrossTenants, type AllTenants, acrossTenants } from './services/tenancy/across-tenants.js';
 export type { Membership, Organization, Team } from './services/tenancy/as-organization.js';
 export { createOrganization, type NewOrganization } from './services/tenancy/create-organization.js';
+export { deleteOrganization } from './services/tenancy/delete-organization.js';
+export type { Act } from './services/tenancy/in-organization.js';
+export {
+  type AcceptedInvitation,
+  acceptInvitation,
+} from './services/tenancy/invitations/accept-invitation.js';
+export type { Invitation } from './services/tenancy/invitations/as-invitation.js';
+export { declineInvitation } from './services/tenancy/invitations/decline-invitation.js';
+export type { InvitationAnswer } from './services/tenancy/invitations/invitation-by-token.js';
+export { type InviteMember, inviteMember } from './services/tenancy/invitations/invite-member.js';
+export { type ListInvitations, listInvitations } from './services/tenancy/invitations/list-invitations.js';
+export { type ResendInvitation, resendInvitation } from './services/tenancy/invitations/resend-invitation.js';
+export { type RevokeInvitation, revokeInvitation } from './services/tenancy/invitations/revoke-invitation.js';
+export { type AddMember, addMember } from './services/tenancy/members/add-member.js';
+export type { Member } from './services/tenancy/members/as-member.js';
+export { type LeaveOrganization, leaveOrganization } from './services/tenancy/members/leave-organization.js';
+export { type ListMembers, listMembers } from './services/tenancy/members/list-members.js';
+export { type RemoveMember, removeMember } from './services/tenancy/members/remove-member.js';
+export { type OwnershipTransfer, transferOwnership } from './services/tenancy/members/transfer-ownership.js';
+export { type MemberUpdate, updateMember } from './services/tenancy/members/update-member.js';
+export { type OrganizationDetails, organizationDetails } from './services/tenancy/organization-details.js';
+export { type Seats, setSeats } from './services/tenancy/set-seats.js';
+export { addTeamMember, type TeamMembership } from './services/tenancy/teams/add-team-member.js';
+export { createTeam, type NewTeam } from './services/tenancy/teams/create-team.js';
+export { type DeleteTeam, deleteTeam } from './services/tenancy/teams/delete-team.js';
+export { type ListTeams, listTeams } from './services/tenancy/teams/list-teams.js';
+export { removeTeamMember } from './services/tenancy/teams/remove-team-member.js';
+export { renameTeam, type TeamRename } from './services/tenancy/teams/rename-team.js';
+export { type CurrentTeam, setCurrentTeam } from './services/tenancy/teams/set-current-team.js';
+export { type OrganizationUpdate, updateOrganization } from './services/tenancy/update-organization.js';
+export type { Balance, FeatureUsage } from './services/usage/as-usage.js';
+export { checkQuota, type QuotaCheck } from './services/usage/check-quota.js';
+export { type Explain, type Explanation, explain } from './services/usage/explain.js';
+export { type UsageOf, usageOf } from './services/usage/usage-of.js';
+export { declareGlobal } from './tenancy/declare-global.js';
+export type { TenantModel } from './tenancy/tenant-handle.js';
+export { type CompiledModel, type Tenant, type TenantOf, tenantOf } from './tenancy/tenant-of.js';
+export { type TenantScopedOptions, tenantScoped } from './tenancy/tenant-scoped.js';
 export { sealAudit } from './worker/seal-audit.js';
 export { startWorker, type Worker, type WorkerOptions } from './worker/start-worker.js';
+export type { ThresholdEvent } from './worker/tell-thresholds.js';

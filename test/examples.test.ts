@@ -1,9 +1,21 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { request } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { ApiKeys, createUser, Subscriptions, signIn, syncPlans, Users } from '../lib/index.js';
+import {
+  ApiKeys,
+  AuditEntries,
+  createOrganization,
+  createUser,
+  Memberships,
+  Subscriptions,
+  signIn,
+  syncPlans,
+  Teams,
+  Users,
+} from '../lib/index.js';
 import { startBrowser } from './support/browser.js';
 import { browser } from './support/http-browser.js';
 import { client, startStandIn } from './support/oidc.js';
@@ -69,6 +81,63 @@ describe('the examples', () => {
       upgradeRequired: true,
     });
     expect((await ada.get('/nowhere').expect(404)).body).to.include({ code: 'not_found' });
+  });
+
+  it('tell of their routes in an OpenAPI document, which an administrator may read', async () => {
+    const { shared } = await emptyWorld();
+    const password = 'open the gate';
+    await createUser({
+      ...shared,
+      email: 'ada@example.com',
+      password,
+      roles: ['admin'],
+      emailVerified: true,
+    });
+    const port = await freePort();
+    run('openapi', { PORT: String(port) });
+    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
+    await until(() =>
+      anyone()
+        .get('/openapi.json')
+        .then(
+          ({ status }) => status === 401,
+          () => false,
+        ),
+    );
+    const { body } = await anyone().post('/auth/sign-in', { email: 'ada@example.com', password }).expect(200);
+    const ada = withHeaders({ Authorization: `Bearer ${body.accessToken}` });
+    const { paths } = (await ada.get('/openapi.json').expect(200)).body;
+    expect(paths).to.include.keys('/auth/sign-in', '/notes', '/notes/{id}', '/openapi.json', '/docs');
+    expect(paths['/notes'].post.summary).to.equal('Add note');
+    expect(paths['/notes/{id}'].delete.responses['403'].description).to.include('permission_missing');
+    await ada.post('/notes', { text: 'hello' }).expect(201, { id: '1', text: 'hello' });
+    await ada.get('/docs').expect(200);
+    await anyone().get('/docs').expect(401);
+  });
+
+  it('open a WebSocket for whoever is signed in', async () => {
+    const { shared } = await emptyWorld();
+    const password = 'open the gate';
+    await createUser({ ...shared, email: 'ada@example.com', password, emailVerified: true });
+    const port = await freePort();
+    run('websocket', { PORT: String(port) });
+    const { anyone } = clientsOf(`http://localhost:${port}`);
+    const signIn = () => anyone().post('/auth/sign-in', { email: 'ada@example.com', password });
+    await until(() =>
+      signIn().then(
+        ({ status }) => status === 200,
+        () => false,
+      ),
+    );
+    const { accessToken } = (await signIn()).body;
+    const open = async (headers: object) => {
+      const handshake = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Key': 'x', ...headers };
+      const asked = request({ port, headers: handshake }).end();
+      const [answer, socket, head] = await Promise.race([once(asked, 'upgrade'), once(asked, 'response')]);
+      return socket ? String(Buffer.concat([head, ...(await socket.toArray())])).slice(2) : answer.statusCode;
+    };
+    expect(await open({})).to.equal(401);
+    expect(await open({ Authorization: `Bearer ${accessToken}` })).to.equal('ada@example.com');
   });
 
   it('take the sessions of a Stytch project', async () => {
@@ -278,6 +347,90 @@ describe('the examples', () => {
     const verified = async () => (await ada.get('/api/audit/verification').expect(200)).body;
     await until(async () => (await verified()).head?.seq === 3);
     expect(await verified()).to.deep.include({ ok: true, checked: 3, problems: [] });
+  });
+
+  it('guard routes by permissions, everywhere and in organizations', async () => {
+    const { shared } = await emptyWorld();
+    const port = await freePort();
+    run('roles', { PORT: String(port) });
+    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
+    const [ada, bob] = ['ada', 'bob'].map((name) => ({
+      email: `${name}@example.com`,
+      password: 'lovelace-1815',
+    }));
+    const owner = await createUser({ ...shared, ...ada, email: 'ada@example.com', emailVerified: true });
+    await createUser({
+      ...shared,
+      ...bob,
+      email: 'bob@example.com',
+      roles: ['support'],
+      emailVerified: true,
+    });
+    await createOrganization({ ...shared, name: 'Acme', slug: 'acme', owner: owner.id });
+    await until(() =>
+      anyone()
+        .get('/api/tickets')
+        .then(
+          ({ status }) => status === 401,
+          () => false,
+        ),
+    );
+    const signIn = async (person: object | undefined) => {
+      const { body } = await anyone().post('/auth/sign-in', person).expect(200);
+      return withHeaders({ Authorization: `Bearer ${body.accessToken}` });
+    };
+    const [member, support] = [await signIn(ada), await signIn(bob)];
+    await support.get('/api/tickets').expect(200);
+    await member.get('/api/tickets').expect(403);
+    await member.post('/api/projects').expect(201, { organization: 'acme' });
+    await member.get('/api/projects').expect(200, { items: [], canWrite: true });
+    await member.post('/api/handover').expect(204);
+    await support.post('/api/projects').expect(400);
+    await support.post('/admin/users', { email: 'eve@example.com' }).expect(201);
+    await support.post('/admin/users', { email: 'mal@example.com', roles: ['admin'] }).expect(403);
+  });
+
+  it('track the projects of two teams', async () => {
+    const { shared, connection } = await emptyWorld();
+    const person = { email: 'ada@example.com', password: 'lovelace-1815' };
+    const { id: owner } = await createUser({ ...shared, ...person, emailVerified: true });
+    const { id } = await createOrganization({ ...shared, name: 'Acme', slug: 'acme', owner });
+    const organization = id as never;
+    const teams = await Teams(connection).create(['red', 'blue'].map((name) => ({ organization, name })));
+    await Memberships(connection).updateOne(
+      { organization },
+      { $set: { teams: teams.map(({ _id }) => _id) } },
+    );
+    const port = await freePort();
+    run('project-tracker', { PORT: String(port) });
+    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
+    await until(() =>
+      anyone()
+        .get('/api/projects')
+        .then(
+          ({ status }) => status === 401,
+          () => false,
+        ),
+    );
+    const { body } = await anyone().post('/auth/sign-in', person).expect(200);
+    const [red, blue] = teams.map((team) =>
+      withHeaders({ Authorization: `Bearer ${body.accessToken}`, 'X-Team-Id': String(team._id) }),
+    );
+    const made = (await red?.post('/api/projects', { name: 'Engine', lead: owner }).expect(201))?.body;
+    await red?.post('/api/projects', { name: 'Loom', lead: '0'.repeat(24) }).expect(404);
+    expect((await red?.get('/api/projects').expect(200))?.body.items).to.deep.equal([made]);
+    expect((await blue?.get('/api/projects').expect(200))?.body.items).to.deep.equal([]);
+    const shown = (await red?.get(`/api/projects/${made.id}`).expect(200))?.body;
+    expect(shown.lead).to.include({ email: 'ada@example.com' }).and.not.have.property('password');
+    for (const path of [`/api/projects/${made.id}`, '/api/projects/nonsense']) {
+      await blue?.get(path).expect(404);
+      await blue?.patch(path, { done: true }).expect(404);
+      await blue?.delete(path).expect(404);
+    }
+    await red?.patch(`/api/projects/${made.id}`, { done: true }).expect(204);
+    await red?.delete(`/api/projects/${made.id}`).expect(204);
+    const entries = await AuditEntries(inspector()).find({ action: 'tenants.crossed' }).lean();
+    expect(entries.map(({ details }) => details)).to.deep.equal([{ reason: 'report of open projects' }]);
   });
 
   it('give users a field of the application', async () => {

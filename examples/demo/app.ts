@@ -4,26 +4,33 @@ import Router from '@koa/router';
 import Joi from 'joi';
 import Koa from 'koa';
 import {
+  adminRouter,
   authenticate,
   authRouter,
   body,
+  commitReservation,
   endpoint,
   entitlementsOf,
   type HealthCheck,
   healthRouter,
+  invitationRouter,
   oauthRouter,
+  openapiRouter,
   organization,
   organizationRouter,
+  planRouter,
   problems,
   query,
   quota,
   requireEntitlement,
   requireRole,
   requireScope,
+  reserveQuota,
   type SharedOptions,
   team,
 } from 'koa-tollgate';
 import type { Connection } from 'mongoose';
+import { projectRoutes } from './projects.js';
 
 /** What the routers and the guards of the demo share. */
 export type DemoOptions = SharedOptions & { connection: Connection };
@@ -33,13 +40,18 @@ export function demoApp(shared: DemoOptions, checks: Record<string, HealthCheck>
   const app = new Koa();
   app.use(problems());
   app.use(crossOrigin(shared.allowedOrigins ?? []));
-  for (const router of [
+  const routers = [
     healthRouter({ ...shared, checks }),
     authRouter({ passkeys: shared.publicUrl !== undefined, ...shared }),
     oauthRouter(shared),
     organizationRouter(shared),
+    adminRouter(shared),
+    planRouter(shared),
+    invitationRouter(shared),
     product(shared),
-  ]) {
+  ];
+  const documents = openapiRouter({ ...shared, routers, title: 'koa-tollgate demo', version: '1.0.0' });
+  for (const router of [...routers, documents]) {
     app.use(router.routes()).use(router.allowedMethods());
   }
   return app;
@@ -152,6 +164,24 @@ function product(shared: DemoOptions): Router {
       },
     ),
   );
+
+  api.post(
+    '/completions',
+    endpoint(
+      body({}, { tokens: Joi.number().integer().min(0).max(Number.MAX_SAFE_INTEGER) }),
+      signedIn,
+      requireScope('completions.write'),
+      organization(),
+      async function complete(ctx) {
+        const subject = { type: 'organization', id: ctx.state.organization.id } as const;
+        const { id } = await reserveQuota({ subject, feature: 'tokens', amount: 1000, connection });
+        const { tokens = 1000 } = ctx.request.body; // what a model would have used
+        const { used, remaining } = await commitReservation({ id, amount: tokens, connection });
+        ctx.body = { used, remaining };
+      },
+    ),
+  );
+  api.use(projectRoutes(connection, signedIn).routes());
 
   return api;
 }

@@ -1,10 +1,12 @@
 import {
-  announceChange,
+  addMember,
+  addTeamMember,
   assignPlan,
   createOrganization,
+  createTeam,
   createUser,
+  definePlans,
   isTollgateError,
-  Memberships,
   Organizations,
   Roles,
   type SharedOptions,
@@ -13,8 +15,9 @@ import {
   Users,
 } from 'koa-tollgate';
 import type { Connection } from 'mongoose';
+import { Projects } from './projects.js';
 
-const plans = {
+const plans = definePlans({
   free: {
     name: 'Free',
     tier: 0,
@@ -35,7 +38,7 @@ const plans = {
       tokens: { limit: 100_000, per: 'month' },
     },
   },
-} as const;
+});
 
 export const people = [
   { email: 'admin@example.com', password: 'adminpass123', name: 'Admin', roles: ['admin'] },
@@ -46,7 +49,8 @@ export const people = [
 /** Who and what the demo begins with. Every step may be repeated: after a crash, or by two processes at once. */
 export async function seed(shared: SharedOptions & { connection: Connection }): Promise<void> {
   const { connection } = shared;
-  await syncPlans({ connection, plans });
+  await syncPlans({ ...shared, plans });
+  await Projects(connection).createIndexes();
   await Roles(connection).updateOne(
     { organization: null, name: 'admin' },
     { permissions: ['admin.*'] },
@@ -72,10 +76,10 @@ export async function seed(shared: SharedOptions & { connection: Connection }): 
   const [acme, globex] = await Promise.all(
     ['acme', 'globex'].map((slug) => organizationId(connection, slug)),
   );
-  await assignPlan({ connection, subject: { type: 'organization', id: acme as string }, plan: 'pro' });
+  await assignPlan({ ...shared, subject: { type: 'organization', id: acme as string }, plan: 'pro' });
   await addTeams(connection, acme as string, ada as string, ['red', 'blue']);
-  await addMember(connection, globex as string, ada as string);
-  await announceChange({ connection, subjects: [{ type: 'user', id: ada as string }] });
+  const joining = { organizationId: globex as string, userId: ada as string };
+  await unlessThere('already_member', addMember({ connection, ...joining }));
 }
 
 /** The id of an organization, for the lines that the demo prints. */
@@ -95,7 +99,10 @@ async function addUser(shared: SharedOptions, person: (typeof people)[number]): 
   await unlessThere('email_taken', createUser({ ...shared, ...person, emailVerified: true }));
 }
 
-async function unlessThere(code: 'email_taken' | 'conflict', creation: Promise<unknown>): Promise<void> {
+async function unlessThere(
+  code: 'email_taken' | 'conflict' | 'already_member',
+  creation: Promise<unknown>,
+): Promise<void> {
   await creation.catch((error: unknown) => {
     if (!isTollgateError(error, code)) throw error;
   });
@@ -103,28 +110,13 @@ async function unlessThere(code: 'email_taken' | 'conflict', creation: Promise<u
 
 async function addTeams(
   connection: Connection,
-  organization: string,
-  user: string,
+  organizationId: string,
+  userId: string,
   names: readonly string[],
 ): Promise<void> {
   for (const name of names) {
-    const options = { upsert: true, returnDocument: 'after' } as const;
-    const team = await Teams(connection)
-      .findOneAndUpdate({ organization, name }, {}, options)
-      .orFail()
-      .lean();
-    await Memberships(connection).updateOne({ organization, user }, { $addToSet: { teams: team._id } });
+    await unlessThere('conflict', createTeam({ connection, organizationId, name }));
+    const { _id } = await Teams(connection).findOne({ organization: organizationId, name }).orFail().lean();
+    await addTeamMember({ connection, organizationId, teamId: String(_id), userId });
   }
-}
-
-async function addMember(connection: Connection, organization: string, user: string): Promise<void> {
-  await connection.transaction(async (session) => {
-    const membership = { $setOnInsert: { role: 'member', teams: [] } };
-    const added = await Memberships(connection).updateOne({ organization, user }, membership, {
-      upsert: true,
-      session,
-    });
-    if (added.upsertedCount > 0)
-      await Organizations(connection).updateOne({ _id: organization }, { $inc: { members: 1 } }, { session });
-  });
 }

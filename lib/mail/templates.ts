@@ -56,10 +56,28 @@ const wordings: Readonly<Record<MailKind, Wording>> = {
     before:
       'A session of your account at <%= it.appName %> was used from two places, as happens when it is stolen. We have ended it. Please sign in again, and change your password if you have any doubt.',
   },
+  'credential-added': {
+    subject: 'There is another way to sign in to your account',
+    before:
+      'From now on one can sign in to your account at <%= it.appName %> with <%= it.credential %> too. If it was not you who added that, change your password now, remove it in your account, and tell us.',
+  },
+  'credential-removed': {
+    subject: 'A way to sign in to your account was removed',
+    before:
+      'Nobody can sign in to your account at <%= it.appName %> with <%= it.credential %> any more. If it was not you who removed that, change your password now, and tell us.',
+  },
   'account-erased': {
     subject: 'Your account has been erased',
     before:
       'Your account at <%= it.appName %> and what belonged to it have been erased, as you asked. Goodbye.',
+  },
+  invitation: {
+    subject: 'Join <%= it.organization %>',
+    before:
+      '<%= it.inviter ? it.inviter + " invites you" : "You are invited" %> to join <%= it.organization %> at <%= it.appName %>.',
+    link: 'See the invitation',
+    after:
+      'The link is good for <%= it.validFor %>, for whoever signs in with this e-mail address. If you do not know what this is about, ignore this mail.',
   },
 };
 

@@ -1,23 +1,26 @@
-import Joi from 'joi';
 import type { Middleware } from 'koa';
-import { refuse } from '../errors.js';
-import { connectionOf, strictOf } from '../runtime/connection.js';
-import { readOptions, type SharedOptions, verifyingKeys } from '../runtime/options.js';
+import { type ErrorCode, refuse } from '../errors.js';
+import { connectionOf } from '../runtime/connection.js';
+import { readOptions, type SharedOptions } from '../runtime/options.js';
 import type { User } from '../runtime/user.js';
-import { apiKeyReader } from './credentials/api-key-reader.js';
-import { type CredentialRules, credentialOf } from './credentials/credential-of.js';
-import { sessionReaders } from './credentials/session-readers.js';
+import { credentialOf } from './credentials/credential-of.js';
 import {
-  type CredentialKind,
-  credentialKinds,
-  type MaybeSignedIn,
-  type SignedIn,
-  type SignedInByApiKey,
-  type SignedInBySession,
-  type SignedInByStytch,
+  type CredentialChoice,
+  credentialOptions,
+  credentialReaders,
+} from './credentials/credential-readers.js';
+import { presentedBy } from './credentials/presented.js';
+import type {
+  CredentialKind,
+  MaybeSignedIn,
+  SignedIn,
+  SignedInByApiKey,
+  SignedInBySession,
+  SignedInByStytch,
 } from './credentials/signed-in.js';
-import { stytchReaders } from './credentials/stytch-reader.js';
+import { described } from './described.js';
 import type { Guard } from './guard.js';
+import { refuseOtherOrigins } from './require-same-origin.js';
 
 export type {
   CredentialKind,
@@ -75,31 +78,33 @@ export function authenticate(
 ): Guard<{}, SignedIn>;
 export function authenticate(options: AuthenticateOptions): Guard<{}, MaybeSignedIn>;
 export function authenticate(options: AuthenticateOptions): Middleware {
-  const own = {
-    ...verifyingKeys(),
-    optional: Joi.boolean().default(false),
-    accept: Joi.array()
-      .items(Joi.valid(...credentialKinds))
-      .min(1)
-      .default(['session', 'apiKey']),
-  };
-  const read = readOptions<Pick<CredentialRules, 'accept' | 'optional'>>('authenticate', options, own);
-  const { stytch, accept } = read;
-  if (accept.includes('stytch') && !stytch)
-    throw new TypeError("authenticate(): option stytch is required where accept has 'stytch'");
-  const readers = [
-    ...sessionReaders(read),
-    apiKeyReader(read),
-    ...(stytch ? stytchReaders({ ...read, stytch }) : []),
-  ];
+  const read = readOptions<CredentialChoice>('authenticate', options, credentialOptions());
+  const readers = credentialReaders('authenticate', read);
+  const told = { accept: read.accept, optional: read.optional, refuses: refusalsOf(read) };
 
-  return async function authenticate(ctx, next) {
+  return described(told, async function authenticate(ctx, next) {
     const connection = connectionOf(ctx, read.connection);
-    strictOf(ctx, read.strict);
-    const found = await credentialOf(ctx, connection, readers, read);
+    const presented = presentedBy(ctx, read);
+    const found = await credentialOf(presented, connection, readers, read, () =>
+      refuseOtherOrigins(ctx, read),
+    );
     Object.assign(ctx.state, found ?? nobody);
     await next();
-  };
+  });
+}
+
+/** Those of every credential; what only Stytch's sessions are refused with stands apart. */
+function refusalsOf({ accept, optional }: CredentialChoice): readonly ErrorCode[] {
+  const invalid = ['token_missing', 'token_invalid', 'session_revoked', 'user_inactive'] as const;
+  const always = ['credential_not_allowed', 'credentials_conflict', 'cross_origin'] as const;
+  const byKey = accept.includes('apiKey') ? (['ip_not_allowed'] as const) : [];
+  const elsewhere = ['identity_provider_unavailable', 'rate_limited'] as const;
+  return [
+    ...(optional ? [] : [...invalid, ...byKey]),
+    ...always,
+    ...(accept.includes('stytch') ? elsewhere : []),
+    ...(accept.includes('stytch') && !optional ? (['email_unverified', 'email_taken'] as const) : []),
+  ];
 }
 
 /** The user whom `authenticate()` found, or 401 `token_missing`: also where that is missing upstream. */

@@ -1,4 +1,5 @@
 import type { ParameterizedContext } from 'koa';
+import { described } from './described.js';
 import type { Guard } from './guard.js';
 import { jsonBody } from './json-body.js';
 import { type Fields, fieldsSchema, invalid, type Values, validated } from './validation.js';
@@ -24,12 +25,15 @@ export function body<Required extends Fields, Optional extends Fields = {}>(
 ): Guard<{}, {}, WithBody<Values<Required> & Partial<Values<Optional>>>> {
   const schema = fieldsSchema(required, optional ?? {});
 
-  return async function body(ctx, next) {
-    const request = ctx.request as { body?: unknown };
-    refuseQuery(ctx);
-    request.body = validated(schema, request.body ?? (await jsonBody(ctx)), false);
-    await next();
-  };
+  return described(
+    { body: schema, refuses: ['validation_failed', 'body_too_large', 'media_type'] },
+    async function body(ctx, next) {
+      const request = ctx.request as { body?: unknown };
+      refuseQuery(ctx);
+      request.body = validated(schema, request.body ?? (await jsonBody(ctx)), false);
+      await next();
+    },
+  );
 }
 
 function refuseQuery(ctx: ParameterizedContext): void {

@@ -1,5 +1,6 @@
 import type { DefaultContext, Middleware, Next, ParameterizedContext } from 'koa';
 import compose from 'koa-compose';
+import { composedOf } from './described.js';
 import type { Guard } from './guard.js';
 
 /** The last of an endpoint's middlewares: it finds in ctx what the guards before it have added. */
@@ -135,5 +136,5 @@ export function endpoint<
   >,
 ): Middleware;
 export function endpoint(...middlewares: Middleware[]): Middleware {
-  return compose(middlewares);
+  return composedOf(compose(middlewares), middlewares);
 }

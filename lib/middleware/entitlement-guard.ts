@@ -1,5 +1,6 @@
 import { connectionOf, strictOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
+import { type PlanDefinitions, requireFeatures } from '../services/plans/define-plans.js';
 import { entitlementMissing, entitlementsOf } from '../services/plans/entitlements-of.js';
 import type { SignedIn } from './authenticate.js';
 import type { Guard } from './guard.js';
@@ -18,6 +19,9 @@ export interface EntitlementOptions extends SharedOptions {
   subject?: SubjectChoice | undefined;
 }
 
+/** What the three of them refuse with. */
+export const entitlementRefusals = ['token_missing', 'entitlement_missing', 'permission_missing'] as const;
+
 /** Of the codes that a guard names, those that the subject lacks and would need: one, a list, or null when it may pass. */
 export type Lack = (granted: readonly string[]) => string | readonly string[] | null;
 
@@ -33,20 +37,27 @@ export async function entitle(
   const strict = strictOf(ctx, options.strict);
   const { entitlements, tier, limits } = await entitlementsOf({ subject, connection, strict });
   const missing = lack(entitlements ?? []);
-  if (missing !== null) throw await entitlementMissing(connection, { tier, missing });
+  if (missing !== null) throw await entitlementMissing(connection, { tier, missing, subject });
   Object.assign(ctx.state, { entitlements, tier, limits });
 }
 
+/** What a guard is made with: `Codes` of features, behind the plans that have them where those are typed. */
+export type EntitlementArguments<Codes> =
+  | readonly [codes: Codes, options?: EntitlementOptions | undefined]
+  | readonly [plans: PlanDefinitions, codes: Codes, options?: EntitlementOptions | undefined];
+
 /** Validates what a guard was made with. */
-export function readEntitlement(name: string, codes: readonly string[], options: EntitlementOptions) {
-  if (
-    !Array.isArray(codes) ||
-    codes.length === 0 ||
-    !codes.every((code) => typeof code === 'string' && code)
-  ) {
+export function readEntitlement<Codes>(name: string, args: EntitlementArguments<Codes>) {
+  const [first] = args;
+  const typed = typeof first === 'object' && first !== null && !Array.isArray(first);
+  const [given, options = {}] = (typed ? args.slice(1) : args) as [Codes, EntitlementOptions?];
+  const codes = [given].flat() as readonly unknown[];
+  if (codes.length === 0 || !codes.every((code) => typeof code === 'string' && code)) {
     throw new TypeError(
       `${name}(): name entitlements by their codes: 'reports' where it takes one, ['reports', 'export'] where it takes several`,
     );
   }
-  return readOptions<{ subject: SubjectChoice | undefined }>(name, options, { subject: subjectChoice });
+  if (typed) requireFeatures(name, first as PlanDefinitions, codes as readonly string[]);
+  const own = { subject: subjectChoice };
+  return { codes: given, options: readOptions<{ subject: SubjectChoice | undefined }>(name, options, own) };
 }

@@ -8,6 +8,7 @@ import { entitlementsOf } from '../services/plans/entitlements-of.js';
 import type { Membership, Organization } from '../services/tenancy/as-organization.js';
 import { membershipOf, organizationsOf } from '../services/tenancy/membership-of.js';
 import { type SignedIn, signedIn } from './authenticate.js';
+import { type Description, described } from './described.js';
 import type { Guard } from './guard.js';
 import { namedIn } from './named-in.js';
 
@@ -46,7 +47,12 @@ export function organization(options: OrganizationOptions = {}): Middleware {
   const own = { optional: Joi.boolean().default(false) };
   const read = readOptions<{ optional: boolean }>('organization', options, own);
 
-  return async function organization(ctx, next) {
+  const told: Description = {
+    refuses: ['token_missing', 'not_found', ...(read.optional ? [] : ['organization_required' as const])],
+    headers: ['X-Organization-Id'],
+  };
+
+  return described(told, async function organization(ctx, next) {
     const { id: userId } = signedIn(ctx);
     const connection = connectionOf(ctx, read.connection);
     const strict = strictOf(ctx, read.strict);
@@ -61,7 +67,7 @@ export function organization(options: OrganizationOptions = {}): Middleware {
       organizationId === undefined ? nowhere : await stateOf(connection, { userId, organizationId, strict });
     Object.assign(ctx.state, found);
     await next();
-  };
+  });
 }
 
 const nowhere: MaybeInOrganization = Object.freeze({ organization: null, membership: null });

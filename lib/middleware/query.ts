@@ -1,3 +1,4 @@
+import { described } from './described.js';
 import type { Guard } from './guard.js';
 import { type Fields, fieldsSchema, type Values, validated } from './validation.js';
 
@@ -20,9 +21,9 @@ export function query<Required extends Fields, Optional extends Fields = {}>(
 ): Guard<{}, WithQuery<Values<Required> & Partial<Values<Optional>>>> {
   const schema = fieldsSchema(required, optional ?? {});
 
-  return async function query(ctx, next) {
+  return described({ query: schema, refuses: ['validation_failed'] }, async function query(ctx, next) {
     const state = ctx.state as { query: unknown };
     state.query = validated(schema, { ...ctx.query }, true);
     await next();
-  };
+  });
 }

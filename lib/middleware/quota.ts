@@ -10,6 +10,7 @@ import { type QuotaState, rateLimitHeaders } from '../services/plans/quota-state
 import { withQuota } from '../services/plans/with-quota.js';
 import type { SignedIn } from './authenticate.js';
 import { chargeOnce } from './charge-once.js';
+import { type Description, described } from './described.js';
 import type { Guard } from './guard.js';
 import { idempotencyKeyOf } from './idempotency-key.js';
 import { statusOf } from './problems.js';
@@ -87,7 +88,20 @@ export function quota<Feature extends string>(
   const read = readOptions<Read>('quota', options, own);
   const wanted = wantedOf(features, options.amount, read.amount);
 
-  return async function quota(ctx, next) {
+  const told: Description = {
+    refuses: [
+      'token_missing',
+      'permission_missing',
+      'entitlement_missing',
+      'quota_exceeded',
+      'validation_failed',
+      'idempotency_in_progress',
+      'idempotency_mismatch',
+    ],
+    headers: ['Idempotency-Key'],
+  };
+
+  return described(told, async function quota(ctx, next) {
     const subject = await subjectOf(ctx, read.subject);
     requireReach(ctx, subject);
     const connection = connectionOf(ctx, read.connection);
@@ -110,7 +124,7 @@ export function quota<Feature extends string>(
     const giveBack = () => Promise.all(states.map((state) => refundQuota({ subject, state, connection })));
     const claims = 'claims' in met ? met.claims : [];
     await underClaims(ctx, connection, claims, () => settled(ctx, next, read.refund, giveBack));
-  };
+  });
 }
 
 /** The features that a guard names, each with what a request uses up of it. */

@@ -9,6 +9,7 @@ import { database } from '../runtime/database.js';
 import { type ReadSharedOptions, readOptions, type SharedOptions } from '../runtime/options.js';
 import { subjectKey } from '../runtime/subject.js';
 import type { SignedIn } from './authenticate.js';
+import { type Description, described } from './described.js';
 import type { Guard } from './guard.js';
 import { limiterOf } from './rate-limiter.js';
 import { subjectOf } from './subject-of.js';
@@ -87,7 +88,12 @@ export function rateLimit(options: RateLimitOptions): Middleware {
   const seconds = secondsOf(read.per);
   const limiter = limiterOf({ ...read, seconds });
 
-  return async function rateLimit(ctx, next) {
+  const told: Description = {
+    refuses:
+      by === 'address' || typeof by === 'function' ? ['rate_limited'] : ['rate_limited', 'token_missing'],
+  };
+
+  return described(told, async function rateLimit(ctx, next) {
     if (store === 'none') return next();
     const name = read.name ?? placeOf(ctx);
     const key = `${name} ${points}/${seconds} ${await keyOf(ctx, by, read)}`;
@@ -97,7 +103,7 @@ export function rateLimit(options: RateLimitOptions): Middleware {
     ctx.append('RateLimit-Policy', `"${name}";q=${points};w=${seconds}`);
     ctx.append('RateLimit', `"${name}";r=${remaining};t=${secondsLeft}`);
     await next();
-  };
+  });
 }
 
 /** The path of the route or router, as it is written there: the same in every process, and nothing that a client chooses. */

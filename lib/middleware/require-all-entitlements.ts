@@ -1,5 +1,14 @@
+import type { FeatureOf, PlanDefinitions } from '../services/plans/define-plans.js';
 import type { SignedIn } from './authenticate.js';
-import { type Entitled, type EntitlementOptions, entitle, readEntitlement } from './entitlement-guard.js';
+import { described } from './described.js';
+import {
+  type Entitled,
+  type EntitlementArguments,
+  type EntitlementOptions,
+  entitle,
+  entitlementRefusals,
+  readEntitlement,
+} from './entitlement-guard.js';
 import type { Guard } from './guard.js';
 
 /**
@@ -8,17 +17,25 @@ import type { Guard } from './guard.js';
  *
  * @example api.post('/audits', organization(), requireAllEntitlements(['reports', 'export']), start);
  */
+export function requireAllEntitlements<const P extends PlanDefinitions>(
+  plans: P,
+  codes: readonly FeatureOf<P>[],
+  options?: EntitlementOptions,
+): Guard<SignedIn, Entitled>;
 export function requireAllEntitlements(
   codes: readonly string[],
-  options: EntitlementOptions = {},
+  options?: EntitlementOptions,
+): Guard<SignedIn, Entitled>;
+export function requireAllEntitlements(
+  ...args: EntitlementArguments<readonly string[]>
 ): Guard<SignedIn, Entitled> {
-  const read = readEntitlement('requireAllEntitlements', codes, options);
+  const { codes, options } = readEntitlement<readonly string[]>('requireAllEntitlements', args);
 
-  return async function requireAllEntitlements(ctx, next) {
-    await entitle(ctx, read, (granted) => {
+  return described({ refuses: entitlementRefusals }, async function requireAllEntitlements(ctx, next) {
+    await entitle(ctx, options, (granted) => {
       const missing = codes.filter((code) => !granted.includes(code));
       return missing.length === 0 ? null : missing;
     });
     await next();
-  };
+  });
 }

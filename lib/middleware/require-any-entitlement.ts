@@ -1,5 +1,14 @@
+import type { FeatureOf, PlanDefinitions } from '../services/plans/define-plans.js';
 import type { SignedIn } from './authenticate.js';
-import { type Entitled, type EntitlementOptions, entitle, readEntitlement } from './entitlement-guard.js';
+import { described } from './described.js';
+import {
+  type Entitled,
+  type EntitlementArguments,
+  type EntitlementOptions,
+  entitle,
+  entitlementRefusals,
+  readEntitlement,
+} from './entitlement-guard.js';
 import type { Guard } from './guard.js';
 
 /**
@@ -8,14 +17,22 @@ import type { Guard } from './guard.js';
  *
  * @example api.get('/exports', organization(), requireAnyEntitlement(['csv', 'excel']), download);
  */
+export function requireAnyEntitlement<const P extends PlanDefinitions>(
+  plans: P,
+  codes: readonly FeatureOf<P>[],
+  options?: EntitlementOptions,
+): Guard<SignedIn, Entitled>;
 export function requireAnyEntitlement(
   codes: readonly string[],
-  options: EntitlementOptions = {},
+  options?: EntitlementOptions,
+): Guard<SignedIn, Entitled>;
+export function requireAnyEntitlement(
+  ...args: EntitlementArguments<readonly string[]>
 ): Guard<SignedIn, Entitled> {
-  const read = readEntitlement('requireAnyEntitlement', codes, options);
+  const { codes, options } = readEntitlement<readonly string[]>('requireAnyEntitlement', args);
 
-  return async function requireAnyEntitlement(ctx, next) {
-    await entitle(ctx, read, (granted) => (codes.some((code) => granted.includes(code)) ? null : codes));
+  return described({ refuses: entitlementRefusals }, async function requireAnyEntitlement(ctx, next) {
+    await entitle(ctx, options, (granted) => (codes.some((code) => granted.includes(code)) ? null : codes));
     await next();
-  };
+  });
 }

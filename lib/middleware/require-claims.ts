@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { refuse } from '../errors.js';
 import { type SignedIn, signedIn } from './authenticate.js';
+import { described } from './described.js';
 import type { Guard } from './guard.js';
 
 /** What a claim must be: equal to a value (arrays and objects by their contents), or what a function answers `true` to. */
@@ -21,13 +22,13 @@ export function requireClaims(
   const rules = rulesOf(claims);
   const requiredClaims = rules.map(([name]) => name);
 
-  return async function requireClaims(ctx, next) {
+  return described({ refuses: ['token_missing', 'claim_missing'] }, async function requireClaims(ctx, next) {
     signedIn(ctx);
     const { claims } = ctx.state;
     const fits = ([name, rule]: Rule) => Object.hasOwn(claims, name) && satisfies(claims[name], rule);
     if (!rules.every(fits)) throw refuse('claim_missing', { requiredClaims });
     await next();
-  };
+  });
 }
 
 type Rule = readonly [name: string, rule: ClaimRule];

@@ -1,5 +1,6 @@
 import { refuse } from '../errors.js';
 import { type SignedIn, signedIn } from './authenticate.js';
+import { described } from './described.js';
 import type { Guard } from './guard.js';
 
 /**
@@ -33,13 +34,13 @@ export function requireFactor(...factors: [string, ...string[]]): Guard<SignedIn
     throw new TypeError("requireFactor(): name one factor or several, each a text: requireFactor('mfa')");
   }
 
-  return async function requireFactor(ctx, next) {
+  return described({ refuses: ['token_missing', 'factor_missing'] }, async function requireFactor(ctx, next) {
     signedIn(ctx);
     const proved = ctx.state.factors;
     const has = (factor: string) => (factor === 'mfa' ? isMultiFactor(proved) : proved.includes(factor));
     if (!factors.some(has)) throw refuse('factor_missing', { requiredFactors: factors });
     await next();
-  };
+  });
 }
 
 const isMultiFactor = (factors: readonly string[]): boolean =>

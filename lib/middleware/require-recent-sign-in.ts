@@ -1,5 +1,6 @@
 import { refuse } from '../errors.js';
 import { type SignedIn, signedIn } from './authenticate.js';
+import { described } from './described.js';
 import type { Guard } from './guard.js';
 
 /** Seconds. */
@@ -7,7 +8,8 @@ const recent = 300;
 
 /**
  * Lets a request through when its user proved who they are within the last `within` seconds (default 300), by a sign-in or
- * by `POST /auth/reauthenticate`. An API key proves nothing of the kind.
+ * by `POST /auth/reauthenticate`. An API key proves nothing of the kind, nor does a sign-in elsewhere of which the provider does not say when
+ * that was: it may have been silent.
  *
  * Refuses with 401 `token_missing` when nobody is signed in, 401 `reauthentication_required` otherwise.
  *
@@ -22,17 +24,20 @@ export function requireRecentSignIn({
     throw new TypeError('requireRecentSignIn(): option within must be a whole number of seconds, at least 1');
   }
 
-  return async function requireRecentSignIn(ctx, next) {
-    refuseOldSignIn(ctx, within);
-    await next();
-  };
+  return described(
+    { refuses: ['token_missing', 'reauthentication_required'] },
+    async function requireRecentSignIn(ctx, next) {
+      refuseOldSignIn(ctx, within);
+      await next();
+    },
+  );
 }
 
 /** The same for a handler in which something else may stand in for the recent sign-in. */
 export function refuseOldSignIn(ctx: { readonly state: SignedIn }, within = recent): void {
   signedIn(ctx);
   const { session } = ctx.state;
-  if (!session || session.authenticatedAt.getTime() + within * 1000 <= Date.now()) {
+  if (!session || session.silent || session.authenticatedAt.getTime() + within * 1000 <= Date.now()) {
     throw refuse('reauthentication_required', { detail: 'Send POST /auth/reauthenticate first' });
   }
 }

@@ -1,5 +1,6 @@
 import { refuse } from '../errors.js';
 import { type SignedIn, signedIn } from './authenticate.js';
+import { described } from './described.js';
 import type { Guard } from './guard.js';
 
 /**
@@ -14,10 +15,10 @@ export function requireRole(...roles: [string, ...string[]]): Guard<SignedIn> {
     throw new TypeError("requireRole(): name one role or several, each a text: requireRole('admin')");
   }
 
-  return async function requireRole(ctx, next) {
+  return described({ refuses: ['token_missing', 'role_missing'] }, async function requireRole(ctx, next) {
     const user = signedIn(ctx);
     if (!roles.some((role) => user.roles.includes(role)))
       throw refuse('role_missing', { requiredRoles: roles });
     await next();
-  };
+  });
 }

@@ -1,6 +1,8 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { ParameterizedContext } from 'koa';
 import { refuse } from '../errors.js';
 import { type ReadSharedOptions, readOptions, type SharedOptions } from '../runtime/options.js';
+import { described } from './described.js';
 import type { Guard } from './guard.js';
 
 export type OriginRules = Pick<ReadSharedOptions, 'publicUrl' | 'allowedOrigins'>;
@@ -19,28 +21,32 @@ const safe = new Set(['GET', 'HEAD', 'OPTIONS']);
 export function requireSameOrigin(options: SharedOptions = {}): Guard {
   const rules = readOptions('requireSameOrigin', options);
 
-  return async function requireSameOrigin(ctx, next) {
+  return described({ refuses: ['cross_origin'] }, async function requireSameOrigin(ctx, next) {
     refuseOtherOrigins(ctx, rules);
     await next();
-  };
+  });
 }
 
-export function refuseOtherOrigins(
-  ctx: ParameterizedContext,
+export function refuseOtherOrigins(ctx: ParameterizedContext, rules: OriginRules): void {
+  if (!safe.has(ctx.method)) requireOwnOrigin(ctx.req.headers, ctx.host, rules);
+}
+
+/** The same whatever the method: a page of anybody's may open a WebSocket, which is a GET. */
+export function requireOwnOrigin(
+  headers: IncomingHttpHeaders,
+  host: string,
   { publicUrl, allowedOrigins }: OriginRules,
 ): void {
-  if (safe.has(ctx.method)) return;
-  const site = ctx.get('Sec-Fetch-Site');
-  const origin = ctx.get('Origin');
+  const { origin = '', 'sec-fetch-site': site } = headers;
   if (site === 'same-origin' || (!site && !origin)) return;
-  if (allowedOrigins.includes(origin) || isOwn(origin, ctx, publicUrl)) return;
+  if (allowedOrigins.includes(origin) || isOwn(origin, host, publicUrl)) return;
   throw refuse('cross_origin', {
     detail: 'Send this from a page of this application, or add the origin to allowedOrigins',
   });
 }
 
 /** Without a `publicUrl` the host decides: behind a TLS proxy the scheme that Koa sees is not the browser's. */
-function isOwn(origin: string, ctx: ParameterizedContext, publicUrl: string | undefined): boolean {
+function isOwn(origin: string, host: string, publicUrl: string | undefined): boolean {
   if (!URL.canParse(origin)) return false;
-  return publicUrl ? origin === new URL(publicUrl).origin : new URL(origin).host === ctx.host;
+  return publicUrl ? origin === new URL(publicUrl).origin : new URL(origin).host === host;
 }

@@ -1,6 +1,7 @@
 import { refuse } from '../errors.js';
 import { permits } from '../services/tenancy/permits.js';
 import { type SignedIn, signedIn } from './authenticate.js';
+import { described } from './described.js';
 import type { Guard } from './guard.js';
 
 /**
@@ -19,12 +20,15 @@ export function requireScope(code: string): Guard<SignedIn> {
     );
   }
 
-  return async function requireScope(ctx, next) {
-    signedIn(ctx);
-    const { apiKey } = ctx.state;
-    if (apiKey && apiKey.scopes.length > 0 && !permits(apiKey.scopes, code)) {
-      throw refuse('permission_missing', { requiredPermission: code });
-    }
-    await next();
-  };
+  return described(
+    { refuses: ['token_missing', 'permission_missing'], scope: code },
+    async function requireScope(ctx, next) {
+      signedIn(ctx);
+      const { apiKey } = ctx.state;
+      if (apiKey && apiKey.scopes.length > 0 && !permits(apiKey.scopes, code)) {
+        throw refuse('permission_missing', { requiredPermission: code });
+      }
+      await next();
+    },
+  );
 }

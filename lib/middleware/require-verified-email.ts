@@ -1,5 +1,6 @@
 import { refuse } from '../errors.js';
 import { type SignedIn, signedIn } from './authenticate.js';
+import { described } from './described.js';
 import type { Guard } from './guard.js';
 
 /**
@@ -10,8 +11,11 @@ import type { Guard } from './guard.js';
  * @example router.post('/invitations/accept', requireVerifiedEmail(), accept);
  */
 export function requireVerifiedEmail(): Guard<SignedIn> {
-  return async function requireVerifiedEmail(ctx, next) {
-    if (!signedIn(ctx).emailVerified) throw refuse('email_unverified');
-    await next();
-  };
+  return described(
+    { refuses: ['token_missing', 'email_unverified'] },
+    async function requireVerifiedEmail(ctx, next) {
+      if (!signedIn(ctx).emailVerified) throw refuse('email_unverified');
+      await next();
+    },
+  );
 }

@@ -4,6 +4,7 @@ import { readOptions, type SharedOptions } from '../runtime/options.js';
 import type { Team } from '../services/tenancy/as-organization.js';
 import { teamOf } from '../services/tenancy/team-of.js';
 import { signedIn } from './authenticate.js';
+import { described } from './described.js';
 import type { Guard } from './guard.js';
 import { namedIn } from './named-in.js';
 import type { MaybeInOrganization } from './organization.js';
@@ -25,23 +26,26 @@ export interface InTeam {
 export function team(options: SharedOptions = {}): Guard<MaybeInOrganization, InTeam> {
   const read = readOptions('team', options);
 
-  return async function team(ctx, next) {
-    signedIn(ctx as { state: object });
-    const state = ctx.state as Partial<MaybeInOrganization> & { team: Team | null };
-    if (state.organization === undefined) {
-      throw refuse('internal', { detail: 'team() needs organization() before it on this route' });
-    }
-    const { organization, membership } = state;
-    const own = membership?.teamIds ?? [];
-    const get = (teamId: string) => {
-      if (!organization || !own.includes(teamId)) throw refuse('not_found');
-      const which = { organizationId: organization.id, teamId, strict: strictOf(ctx, read.strict) };
-      return teamOf(connectionOf(ctx, read.connection), which);
-    };
-    const named = namedIn(ctx, 'teamId', 'X-Team-Id');
-    state.team = named ? await get(named) : await currentTeam(membership?.currentTeamId, get);
-    await next();
-  };
+  return described(
+    { refuses: ['token_missing', 'not_found'], headers: ['X-Team-Id'] },
+    async function team(ctx, next) {
+      signedIn(ctx as { state: object });
+      const state = ctx.state as Partial<MaybeInOrganization> & { team: Team | null };
+      if (state.organization === undefined) {
+        throw refuse('internal', { detail: 'team() needs organization() before it on this route' });
+      }
+      const { organization, membership } = state;
+      const own = membership?.teamIds ?? [];
+      const get = (teamId: string) => {
+        if (!organization || !own.includes(teamId)) throw refuse('not_found');
+        const which = { organizationId: organization.id, teamId, strict: strictOf(ctx, read.strict) };
+        return teamOf(connectionOf(ctx, read.connection), which);
+      };
+      const named = namedIn(ctx, 'teamId', 'X-Team-Id');
+      state.team = named ? await get(named) : await currentTeam(membership?.currentTeamId, get);
+      await next();
+    },
+  );
 }
 
 /** The current team, unless it was deleted or left since. */

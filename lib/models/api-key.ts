@@ -85,6 +85,13 @@ export const apiKeySchema = new Schema(
         return this.updateMany({ user, deletedAt: null }, update, { session });
       },
 
+      /** Deletes the keys of users that are for one organization, for they are no members of it any more. */
+      removeOf(organization: Types.ObjectId, users: readonly Types.ObjectId[], session?: ClientSession) {
+        const update = { $currentDate: { deletedAt: true } } as const;
+        const theirs = { user: { $in: [...users] }, organization, deletedAt: null };
+        return this.updateMany(theirs, update, session ? { session } : {});
+      },
+
       /**
        * Puts `successor` in the place of a user's live key, once: the key dies after `overlap` seconds, or at once when its uses
        * are counted, for those move to the successor. Gives the key as it was; null when there is none or it was replaced.

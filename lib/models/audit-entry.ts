@@ -50,11 +50,14 @@ export const auditEntrySchema = new Schema(
   },
 );
 
-auditEntrySchema.index({ organization: 1, at: -1 });
-auditEntrySchema.index({ actor: 1, at: -1 });
+auditEntrySchema.index({ organization: 1, at: -1, _id: -1 }); // this and the next two: for the list of an organization
+auditEntrySchema.index({ organization: 1, action: 1, at: -1, _id: -1 });
+auditEntrySchema.index({ organization: 1, actor: 1, at: -1, _id: -1 });
 auditEntrySchema.index({ actor: 1, _id: 1 });
-auditEntrySchema.index({ action: 1, at: -1 });
-auditEntrySchema.index({ 'target.id': 1, at: -1 });
+auditEntrySchema.index({ at: -1, _id: -1 }); // this and the next three: for searches in the whole of it
+auditEntrySchema.index({ action: 1, at: -1, _id: -1 });
+auditEntrySchema.index({ actor: 1, at: -1, _id: -1 });
+auditEntrySchema.index({ 'target.id': 1, at: -1, _id: -1 });
 auditEntrySchema.index({ organization: 1, seq: 1, _id: 1 });
 auditEntrySchema.index(
   { sealed: 1, organization: 1, _id: 1 },

@@ -25,6 +25,7 @@ export const budgetSchema = new Schema(
     held: { type: Number, default: 0 },
     heldUntil: { type: Date, default: null },
     resetsAt: { type: Date, required: true },
+    told: { type: Boolean, default: false }, // whether the audit log knows that it is exhausted
     notBefore: { type: Date, default: null }, // past the budget: the next guess may come then
     admitted: { type: Boolean, default: false }, // whether the last one who asked may go on
     at: { type: Date, required: true }, // the database's time at the last change
@@ -43,6 +44,7 @@ export const budgetSchema = new Schema(
           spent: { $cond: [over, 0, '$spent'] },
           held: { $cond: [forgotten, 0, '$held'] },
           notBefore: { $cond: [over, null, '$notBefore'] },
+          told: { $cond: [over, false, { $ifNull: ['$told', false] }] },
           resetsAt: { $cond: [over, { $add: ['$$NOW', seconds * 1000] }, '$resetsAt'] },
           at: '$$NOW',
         };
@@ -83,9 +85,15 @@ export const budgetSchema = new Schema(
         return this.updateOne({ _id: key }, [{ $set: counted }, { $set: slowed }], { updatePipeline: true });
       },
 
-      /** Forgets the wrong guesses at an account, from wherever they came. */
-      clear(account: string) {
-        return this.updateMany({ account }, { $set: { spent: 0, notBefore: null } });
+      /** Notes that somebody was told of the exhausted budget: of several who do it at once, one modifies it. */
+      tell(key: string) {
+        return this.updateOne({ _id: key, told: { $ne: true } }, { $set: { told: true } });
+      },
+
+      /** Forgets the wrong guesses at an account, which has several names while keys change, from wherever they came. */
+      clear(accounts: readonly string[]) {
+        const theirs = { account: { $in: [...accounts] } };
+        return this.updateMany(theirs, { $set: { spent: 0, notBefore: null, told: false } });
       },
     },
   },

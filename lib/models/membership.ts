@@ -20,6 +20,8 @@ export const membershipSchema = new Schema(
 membershipSchema.set('timestamps', true);
 membershipSchema.index({ user: 1, organization: 1 }, { unique: true });
 membershipSchema.index({ organization: 1, _id: 1 });
+membershipSchema.index({ organization: 1, role: 1, _id: 1 });
+membershipSchema.index({ organization: 1, teams: 1, _id: 1 });
 tollgateSchema(membershipSchema);
 
 export type StoredMembership = InferSchemaType<typeof membershipSchema>;

@@ -52,6 +52,7 @@ export const sessionSchema = new Schema(
     ip: String,
     userAgent: String,
     authenticatedAt: { type: Date, required: true },
+    silent: { type: Boolean, default: false }, // nobody knows whether the user proved anything then: an identity provider did not say
     lastUsedAt: { type: Date, required: true },
     expiresAt: { type: Date, required: true }, // slides with every refresh
     absoluteExpiresAt: { type: Date, required: true },
@@ -96,7 +97,11 @@ export const sessionSchema = new Schema(
       prove(which: OwnSession, credentialEpoch: number, factor: string, session: ClientSession) {
         return this.updateOne(
           { ...which, credentialEpoch, ...liveSession },
-          { $currentDate: { authenticatedAt: true }, $addToSet: { factors: factor } },
+          {
+            $set: { silent: false },
+            $currentDate: { authenticatedAt: true },
+            $addToSet: { factors: factor },
+          },
           { session },
         );
       },

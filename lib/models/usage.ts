@@ -66,9 +66,10 @@ export const usageSchema = new Schema(
         return session ? found.session(session) : found;
       },
 
-      async deleteAllOf(subject: string, session: ClientSession): Promise<void> {
+      async deleteAllOf(subject: string, session: ClientSession | null): Promise<void> {
         const found = await this.aggregate<UsageRow>([{ $match: keysOf(subject) }]).session(session);
-        await this.deleteMany({ _id: { $in: found.map(({ _id }) => _id) } }, { session });
+        const ids = { _id: { $in: found.map(({ _id }) => _id) } };
+        await this.deleteMany(ids, session ? { session } : {});
       },
     },
   },

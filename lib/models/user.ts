@@ -28,6 +28,7 @@ export const userSchema = new Schema(
     totp: { type: totpSchema, default: null },
     credentialEpoch: { type: Number, default: 0 }, // grows with every change of a credential
     apiKeysMade: Number, // grows with every API key, so that making two at once is a conflict
+    joins: Number, // grows with every membership and ownership, so that neither comes about while the account ends
     lastSignInAt: Date,
     createdAt: Date,
     updatedAt: Date,
@@ -113,6 +114,15 @@ export const userSchema = new Schema(
       },
 
       /**
+       * Notes that a user becomes a member or an owner; null when there is none of the id, or none that `filter` finds. It modifies the
+       * user, so that it conflicts with the end of the account.
+       */
+      noteJoin(id: Types.ObjectId, filter: { email?: string; emailVerified?: true }, session: ClientSession) {
+        const update = { $inc: { joins: 1 } };
+        return this.findOneAndUpdate({ _id: id, ...filter }, update, { session, timestamps: false }).lean();
+      },
+
+      /**
        * Adds a passkey to those of a user, as long as the credentials are those of `credentialEpoch`, unless it is there or they have
        * `most` of them.
        */
@@ -145,8 +155,15 @@ export const userSchema = new Schema(
 userSchema.set('timestamps', true);
 userSchema.index({ email: 1 }, { unique: true });
 userSchema.index({ roles: 1, _id: 1 });
+userSchema.index({ roles: 1, email: 1 }); // this and the next two: for the list of users
+userSchema.index({ name: 1, _id: 1 });
+userSchema.index({ createdAt: 1, _id: 1 });
 userSchema.index({ 'identities.issuer': 1, 'identities.subject': 1 }, { unique: true, sparse: true });
 userSchema.index({ 'passkeys.id': 1 }, { unique: true, sparse: true });
+userSchema.index(
+  { 'totp.keyId': 1 },
+  { partialFilterExpression: { 'totp.confirmedAt': { $type: 'date' } } }, // for ready(): is a key in use?
+);
 userSchema.index(
   { 'password.pepperId': 1 },
   { partialFilterExpression: { 'password.pepperId': { $type: 'string' } } }, // for ready(): is a pepper in use?

@@ -3,11 +3,14 @@ import { setImmediate, setTimeout } from 'node:timers';
 import type { Connection } from 'mongoose';
 import { refuse } from '../errors.js';
 import type { UsageKey } from '../models/usage.js';
+import { changeFeed } from '../runtime/change-feed.js';
 import { inTime } from '../runtime/database.js';
 import { perConnection } from '../runtime/per-connection.js';
 import { type Batch, type Fate, fold, type Outcome, type Part, type Terms } from './batch.js';
+import { Changes } from './changes.js';
 import { type Claim, type ClaimBook, claimBook } from './claim-book.js';
 import { type DatabaseClock, databaseClock } from './database-clock.js';
+import { noteThreshold } from './note-threshold.js';
 import { type Answer, nameOf, Sender } from './sender.js';
 
 /** What a request wants of a counter. */
@@ -45,6 +48,8 @@ interface Denial {
   readonly room: number;
   readonly version: number;
   readonly until: number;
+  /** How many changes had been heard of when it was asked for. */
+  readonly heard: number;
   readonly taken: Taken;
 }
 
@@ -64,6 +69,7 @@ interface Shipment extends Batch {
   readonly line: Line;
   readonly lane: 0 | 1;
   readonly parts: readonly Waiting[];
+  readonly heard: number;
 }
 
 /** Parts of one batch, and counters of one command, at most. */
@@ -87,6 +93,7 @@ const [patience, glance, effective, denied] = [1_500, 100, 10_000, 500];
  * Whoever has waited for 1.5 s is refused. What is counted for them all the same is given back, once that is known.
  */
 class Combiner {
+  readonly #connection: Connection;
   readonly #sender: Sender;
   readonly #clock: DatabaseClock;
   readonly #claims: ClaimBook;
@@ -97,15 +104,18 @@ class Combiner {
   #ready: Line[] = [];
   /** Batches whose idempotency keys are claimed. */
   #claimed: Shipment[] = [];
+  readonly #changes = new Changes();
   #sequence = 0;
   #flying = 0;
   #isTicking = false;
   #isWatching = false;
 
   constructor(connection: Connection) {
+    this.#connection = connection;
     this.#sender = new Sender(connection);
     this.#clock = databaseClock(connection);
     this.#claims = claimBook(connection);
+    changeFeed(connection).onChange((subject) => this.#changes.hear(subject));
   }
 
   take(request: Take): Promise<Taken> {
@@ -118,6 +128,11 @@ class Combiner {
       line.waiting.push({ ...request, since: performance.now(), resolve, reject, over: false });
       this.#ask(line);
     });
+  }
+
+  /** Forgets what was refused: units have come back. */
+  forget({ s: subject }: UsageKey): void {
+    this.#changes.hear(subject);
   }
 
   #lineOf(key: UsageKey): Line {
@@ -145,8 +160,9 @@ class Combiner {
     }
   }
 
-  #refusedBy(denial: Denial | undefined, { amount, terms }: Take): Taken | undefined {
+  #refusedBy(denial: Denial | undefined, { key, amount, terms }: Take): Taken | undefined {
     if (!denial || amount <= denial.room || terms.version !== denial.version) return undefined;
+    if (this.#changes.lastOf(key.s) > denial.heard) return undefined; // there may be more to be had
     return performance.now() < denial.until ? { ...denial.taken, at: this.#clock.now() } : undefined;
   }
 
@@ -198,7 +214,19 @@ class Combiner {
     const slot = `${this.#process}${lane}`;
     const deadline = new Date(this.#clock.now().getTime() + effective);
     const { key, isNew: isFirst } = line;
-    const shipment = { key, terms, parts, slot, sequence: this.#sequence, deadline, isFirst, line, lane };
+    const { count: heard } = this.#changes;
+    const shipment = {
+      key,
+      terms,
+      parts,
+      slot,
+      sequence: this.#sequence,
+      deadline,
+      isFirst,
+      line,
+      lane,
+      heard,
+    };
     line.isNew = false;
     line.lanes[lane] = shipment;
     if (line.waiting.length > 0) this.#ask(line);
@@ -266,7 +294,7 @@ class Combiner {
 
   /** Tells everybody what the batch has met. */
   async #land(shipment: Shipment, answer: Answer): Promise<void> {
-    const { line, parts, terms } = shipment;
+    const { line, parts, terms, heard } = shipment;
     if (answer === 'late') return this.#sendAnew(shipment);
     const at = this.#clock.now();
     fold(parts, answer).forEach(({ counts: granted, used }, index) => {
@@ -276,8 +304,9 @@ class Combiner {
       if (part.amount < 0) line.denial = undefined;
       else if (!granted && capacity !== null) {
         const until = performance.now() + Math.min(denied, to.getTime() - at.getTime());
-        line.denial = { room: capacity - used, version: terms.version, until, taken };
+        line.denial = { room: capacity - used, version: terms.version, until, heard, taken };
       }
+      if (index === parts.length - 1) noteThreshold(this.#connection, line.key, taken);
       if (part.claim && !(granted && part.amount > 0))
         void this.#release(part.claim, () => part.resolve(taken));
       else if (!part.over) part.resolve(taken);
@@ -364,3 +393,7 @@ const combiners = perConnection((connection) => new Combiner(connection));
  */
 export const take = (connection: Connection, request: Take): Promise<Taken> =>
   combiners(connection).take(request);
+
+/** Lets the next request for a counter ask the database, whatever was refused just now: something has been given back. */
+export const forgetDenial = (connection: Connection, key: UsageKey): void =>
+  combiners(connection).forget(key);

@@ -1,14 +1,14 @@
-import { randomBytes } from 'node:crypto';
 import type { ClientSession, Connection } from 'mongoose';
 import { isTollgateError, refuse } from '../errors.js';
-import { Usage, type UsageKey } from '../models/usage.js';
+import type { UsageKey } from '../models/usage.js';
 import { perConnection } from '../runtime/per-connection.js';
 import { transaction } from '../runtime/transaction.js';
-import { type Batch, fold, type Outcome, type Part, type Terms } from './batch.js';
+import { fold, type Outcome, type Part, type Terms } from './batch.js';
 import { type Taken, takenOf } from './combiner.js';
 import { databaseClock } from './database-clock.js';
-import { answerOf, type Counter, nameOf } from './sender.js';
-import { foldStatement, projection } from './statements.js';
+import { foldInside } from './fold-inside.js';
+import { noteThreshold } from './note-threshold.js';
+import { nameOf } from './sender.js';
 
 /** So many units of one counter. */
 export interface Demand {
@@ -50,8 +50,6 @@ export interface Result {
 const largest = 256;
 /** Members that may wait for one counter. */
 const queue = 5_000;
-/** Milliseconds for which a batch may take effect. */
-const effective = 10_000;
 
 /**
  * Commits many members in one transaction: those that wait for the same counters while one is under way share the next. A member
@@ -59,9 +57,7 @@ const effective = 10_000;
  */
 class GroupCommit {
   readonly #connection: Connection;
-  readonly #slot = `g${randomBytes(9).toString('base64url')}`;
   readonly #groups = new Map<string, Waiting[]>();
-  #sequence = 0;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -91,7 +87,12 @@ class GroupCommit {
     if (members.length === 0) return;
     try {
       const results = await this.#together(members);
-      members.forEach(({ resolve }, index) => void resolve(results[index] as Result));
+      members.forEach(({ demands, resolve }, index) => {
+        const result = results[index] as Result;
+        for (const { key } of demands)
+          noteThreshold(this.#connection, key, result.taken.get(nameOf(key)) as Taken);
+        resolve(result);
+      });
     } catch (error) {
       if (members.length === 1) return (members[0] as Waiting).reject(error);
       if (isTollgateError(error)) return members.forEach(({ reject }) => void reject(error)); // the database's, nobody's own
@@ -165,31 +166,10 @@ class GroupCommit {
     demands: readonly Demand[],
     parts: readonly Part[] = demands,
   ): Promise<Outcome> {
-    const clock = databaseClock(this.#connection);
-    if (clock.isMute) await clock.ask();
     const newest = demands.reduce((best, demand) =>
       demand.terms.version > best.terms.version ? demand : best,
     );
-    this.#sequence += 1;
-    const batch: Batch = {
-      ...newest,
-      parts,
-      slot: this.#slot,
-      sequence: this.#sequence,
-      deadline: new Date(clock.now().getTime() + effective),
-      isFirst: false,
-    };
-    const { q, u } = foldStatement(batch, 'inside');
-    const counters = Usage(this.#connection).collection;
-    const found = await counters.findOneAndUpdate(q, u as never, {
-      upsert: true,
-      returnDocument: 'after',
-      projection: projection([this.#slot]),
-      session,
-    });
-    const answer = answerOf(batch, found as unknown as Counter);
-    if (answer === 'late') throw refuse('database_unavailable');
-    return answer;
+    return foldInside(this.#connection, session, { ...newest, parts });
   }
 }
 

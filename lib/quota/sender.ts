@@ -147,9 +147,9 @@ export function answerOf(batch: Batch, counter: Counter | null | undefined): Ans
 }
 
 /** What is used of a counter, and of how much. */
-function stateOf(
+export function stateOf(
   { u, lim, o = 0, balances = [] }: Counter,
-  { terms: { overage = 0 } }: Batch,
+  { terms: { overage = 0 } }: Pick<Batch, 'terms'>,
 ): Pick<Outcome, 'used' | 'own' | 'capacity'> {
   const spent = balances.reduce((sum, { s }) => sum + s, 0);
   const used = u + o + spent;

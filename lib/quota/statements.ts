@@ -105,7 +105,7 @@ function periodOf({ per, anchor = new Date(0) }: Terms): { from: unknown; to: un
 }
 
 /** The counter in the current period and under the newest entitlements; `$set` reads what was there before. */
-function turned(terms: Terms): object {
+export function turned(terms: Terms): object {
   const { from, to } = periodOf(terms);
   const isNewer = { $lt: [{ $ifNull: ['$lv', -1] }, terms.version] };
   const before = {
@@ -136,19 +136,25 @@ function turned(terms: Terms): object {
 
 const spentOf = (balances: string) => ({ $sum: { $map: { input: orNone(balances), as: 'b', in: '$$b.s' } } });
 
-/** Balances that are not over; in a new period what was spent begins at none, and what the old one left may be carried over. */
+/**
+ * Balances that are not over; in a new period what was spent begins at none, and what the old one left may be carried over. What was
+ * spent of one that expires within the period still stands there: it was used in this period.
+ */
 function balancesNow({ rollover, per }: Terms, from: unknown): object {
   const isLive = { $gt: ['$$b.e', '$$NOW'] };
-  const left = { $filter: { input: orNone('$balances'), as: 'b', cond: isLive } };
+  const input = orNone('$balances');
+  const live = { $filter: { input, as: 'b', cond: isLive } };
+  const over = { $filter: { input, as: 'b', cond: { $and: [{ $not: isLive }, { $gt: ['$$b.s', 0] }] } } };
+  const emptied = { $map: { input: over, as: 'b', in: { $mergeObjects: ['$$b', { l: 0 }] } } };
   const renewed = {
     $map: {
-      input: { $filter: { input: left, as: 'b', cond: { $gt: ['$$b.l', 0] } } },
+      input: { $filter: { input: live, as: 'b', cond: { $gt: ['$$b.l', 0] } } },
       as: 'b',
       in: { $mergeObjects: ['$$b', { s: 0 }] },
     },
   };
   const kept = rollover && per !== 'lifetime' ? carried(rollover, per, from) : [];
-  return { $cond: [isOver, { $concatArrays: [renewed, kept] }, left] };
+  return { $cond: [isOver, { $concatArrays: [renewed, kept] }, { $concatArrays: [live, emptied] }] };
 }
 
 /** What the period before left unused, up to the cap; a period in which nobody came left all. */

@@ -6,7 +6,7 @@ import type { ReadSharedOptions } from '../runtime/options.js';
 export { originOf };
 
 /** What every service is told by a route: the shared options, where the request came from, and the connection that it works on. */
-export const asked = (ctx: ParameterizedContext, shared: ReadSharedOptions) => ({
+export const asked = <Shared extends ReadSharedOptions>(ctx: ParameterizedContext, shared: Shared) => ({
   ...shared,
   ...originOf(ctx, shared),
   connection: connectionOf(ctx, shared.connection),
@@ -21,4 +21,15 @@ export function done(ctx: ParameterizedContext): void {
 export function accepted(ctx: ParameterizedContext, status: { readonly status: string }): void {
   ctx.status = 202;
   ctx.body = status;
+}
+
+/** There is something new, at `location`; default: under this path, by its id. */
+export function created(
+  ctx: ParameterizedContext,
+  resource: { readonly id: string } | object,
+  location = `${ctx.path.replace(/\/$/, '')}/${(resource as { readonly id: string }).id}`,
+): void {
+  ctx.status = 201;
+  ctx.set('Location', location);
+  ctx.body = resource;
 }

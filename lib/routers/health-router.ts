@@ -2,10 +2,12 @@ import Router from '@koa/router';
 import Joi from 'joi';
 import type { ParameterizedContext } from 'koa';
 import type { Connection } from 'mongoose';
+import { answers } from '../middleware/answers.js';
 import { connectionOf } from '../runtime/connection.js';
 import { database, inTime } from '../runtime/database.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { missingIndexes } from '../services/ready.js';
+import { healthResource } from './resources.js';
 
 /** A check passes by resolving within 1.5 s and fails by rejecting; what it rejects with is not shown. */
 export interface HealthCheck {
@@ -41,10 +43,10 @@ export function healthRouter(options: HealthOptions = {}): Router {
   );
   const router = new Router({ prefix: '/health' });
 
-  router.get('/live', function live(ctx) {
+  router.get('/live', answers(200, healthResource), function live(ctx) {
     ctx.body = { status: 'healthy', checks: {} };
   });
-  router.get(['/', '/ready'], async function ready(ctx) {
+  router.get(['/', '/ready'], answers(200, healthResource), async function ready(ctx) {
     await answer(ctx, { ...checks, mongodb: mongodb(connectionOf(ctx, given)) });
   });
 

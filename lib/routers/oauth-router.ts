@@ -3,13 +3,17 @@ import Joi from 'joi';
 import { requireSameOrigin } from '../middleware/require-same-origin.js';
 import { readOptions, type SharedOptions, signingKeys } from '../runtime/options.js';
 import { providersOf } from '../services/federation/provider.js';
+import type { Provision } from '../services/federation/sign-in-by-identity.js';
 import { oauthRoutes } from './auth/oauth-routes.js';
+import type { OAuthShared } from './auth/oauth-shared.js';
 import { providerRoutes } from './auth/provider-routes.js';
 import { telegramRoutes } from './auth/telegram-routes.js';
 
 export interface OAuthOptions extends SharedOptions {
   /** Whether somebody who signs in elsewhere, and has no account here, gets one. Default true. */
   autoProvision?: boolean | undefined;
+  /** Gives the application's own fields of a user who is made. Needed where some of them are required. */
+  provision?: Provision | undefined;
 }
 
 /**
@@ -22,8 +26,12 @@ export interface OAuthOptions extends SharedOptions {
  * @example app.use(oauthRouter({ keys, publicUrl, providers: { google: { clientId, clientSecret } } }).routes());
  */
 export function oauthRouter(options: OAuthOptions): Router {
-  const own = { ...signingKeys(), autoProvision: Joi.boolean().default(true) };
-  const read = readOptions<{ autoProvision: boolean }>('oauthRouter', options, own);
+  const own = {
+    ...signingKeys(),
+    autoProvision: Joi.boolean().default(true),
+    provision: Joi.function().default(() => () => ({})),
+  };
+  const read = readOptions<Pick<OAuthShared, 'autoProvision' | 'provision'>>('oauthRouter', options, own);
   const redirecting = providersOf(read.providers, read.publicUrl ?? '');
   if (redirecting.size > 0 && !read.publicUrl) {
     throw new TypeError(

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import ipaddr from 'ipaddr.js';
 import type { ParameterizedContext } from 'koa';
 
@@ -6,10 +7,18 @@ import type { ParameterizedContext } from 'koa';
  * believed of `X-Forwarded-For`, counted from the right, for whoever sends a request can write anything to the left of them.
  * Undefined where there is no address, as on a Unix socket.
  */
-export function clientAddress(ctx: ParameterizedContext, trustedProxies: number): string | undefined {
-  const direct = canonicalAddress(ctx.req.socket.remoteAddress ?? '');
+export const clientAddress = ({ req }: ParameterizedContext, trustedProxies: number): string | undefined =>
+  addressIn(req.headers, req.socket.remoteAddress, trustedProxies);
+
+/** The same of a connection from `remote`. */
+export function addressIn(
+  headers: IncomingHttpHeaders,
+  remote: string | undefined,
+  trustedProxies: number,
+): string | undefined {
+  const direct = canonicalAddress(remote ?? '');
   if (trustedProxies === 0) return direct;
-  const said = ctx.get('X-Forwarded-For').split(',').map((entry) => entry.trim()); // biome-ignore format: a chain
+  const said = String(headers['x-forwarded-for'] ?? '').split(',').map((entry) => entry.trim()); // biome-ignore format: a chain
   const named = said.slice(-trustedProxies)[0];
   return (named && canonicalAddress(named)) || direct;
 }

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { ParameterizedContext } from 'koa';
 
 export interface CookieOptions {
@@ -10,15 +11,28 @@ export interface CookieOptions {
 export type CookieName = 'access_token' | 'refresh_token' | 'device' | 'sign_up';
 
 /** A `__Host-` cookie cannot be set by a subdomain or over plain HTTP (RFC 6265bis); without TLS the name is plain. */
-const nameOf = (name: CookieName, { secure }: CookieOptions): string => (secure ? `__Host-${name}` : name);
+export const cookieName = (name: CookieName, { secure }: CookieOptions): string =>
+  secure ? `__Host-${name}` : name;
 
 export function readCookie(
   ctx: ParameterizedContext,
   name: CookieName,
   options: CookieOptions,
 ): string | undefined {
-  if (ctx.req.headers.cookie === undefined) return undefined; // spares the parser
-  return ctx.cookies.get(nameOf(name, options), { signed: false });
+  return cookieIn(ctx.req.headers, cookieName(name, options));
+}
+
+/** The value of a cookie as it was sent, of several of one name the first. */
+export function cookieIn({ cookie }: IncomingHttpHeaders, name: string): string | undefined {
+  for (const pair of cookie?.split(';') ?? []) {
+    const [key = '', ...value] = pair.split('=');
+    if (key.trim() === name)
+      return value
+        .join('=')
+        .trim()
+        .replace(/^"(.*)"$/, '$1');
+  }
+  return undefined;
 }
 
 /** Sets the cookie for `maxAge` seconds. */
@@ -47,7 +61,7 @@ function write(
   const { secure: before } = ctx.cookies;
   ctx.cookies.secure = secure; // behind a TLS proxy the connection that Koa sees is plain
   const expires = new Date(maxAge > 0 ? Date.now() + maxAge : 0);
-  ctx.cookies.set(nameOf(name, options), value, {
+  ctx.cookies.set(cookieName(name, options), value, {
     expires,
     httpOnly: true,
     overwrite: true,

@@ -20,11 +20,15 @@ export async function database<T>(work: () => PromiseLike<T>): Promise<T> {
   }
 }
 
-/** Runs `work`, and throws what `tooLate` makes when it takes longer than 1.5 s. */
-export async function inTime<T>(work: () => PromiseLike<T>, tooLate: () => Error): Promise<T> {
+/** Runs `work`, and throws what `tooLate` makes when it takes longer than 1.5 s, or as many milliseconds as are said. */
+export async function inTime<T>(
+  work: () => PromiseLike<T>,
+  tooLate: () => Error,
+  milliseconds = patience,
+): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const bound = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(tooLate()), patience);
+    timer = setTimeout(() => reject(tooLate()), milliseconds);
   });
   try {
     return await Promise.race([work(), bound]);

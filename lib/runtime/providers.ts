@@ -14,6 +14,11 @@ export interface OAuthProvider {
   readonly emailsUrl?: string | undefined;
   /** Separated by spaces. Default `openid email profile`, at github `read:user user:email`. */
   readonly scope?: string | undefined;
+  /**
+   * Whether a sign-in there counts as recent here although the provider does not say when the person last proved who they are: it may have
+   * been silent. Default false.
+   */
+  readonly countsAsRecent?: boolean | undefined;
 }
 
 /** Telegram's login widget. */
@@ -42,6 +47,7 @@ const client = {
   clientId: Joi.string().required(),
   clientSecret: Joi.string().required(),
   scope: Joi.string(),
+  countsAsRecent: Joi.boolean(),
 };
 const urls = { authorizeUrl: url, tokenUrl: url, profileUrl: url };
 

@@ -25,6 +25,10 @@ export function seal([signer]: readonly Key[], purpose: string, text: string): S
   return { keyId: key.kid, sealed: bytes.toString('base64url') };
 }
 
+/** Whether the key is still among those that can open. */
+export const isOpenable = (keyring: readonly Key[], { keyId }: Pick<Sealed, 'keyId'>): boolean =>
+  keyring.some(({ kid, signs }) => kid === keyId && signs);
+
 /**
  * Decrypts what was sealed with any of `keyring` for the same purpose.
  *

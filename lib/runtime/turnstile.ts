@@ -1,4 +1,6 @@
 import { setTimeout } from 'node:timers';
+import { refuse } from '../errors.js';
+import { inTime } from './database.js';
 import { perConnection } from './per-connection.js';
 
 /** Those who wait under one key: each behind the one before, and the first for something to happen. */
@@ -11,7 +13,8 @@ interface Line {
 
 /**
  * Lets callers in this process through one at a time for each key, in the order in which they came, so that of many who wait for the same thing only
- * the first asks the database for it.
+ * the first asks the database for it, and transactions that would only conflict, and try again until time is up, are spared that. It makes nothing
+ * exclusive, for there are other processes.
  */
 class Turnstile {
   readonly #lines = new Map<string, Line>();
@@ -22,17 +25,31 @@ class Turnstile {
   }
 
   /** Runs `work` when it is the caller's turn under every one of `keys`, which all callers name in one order. */
-  async inTurn<T>([key, ...others]: readonly string[], work: () => Promise<T>): Promise<T> {
+  inTurn<T>([key, ...others]: readonly string[], work: () => Promise<T>): Promise<T> {
     if (key === undefined) return work();
+    return this.#stand(key, (before) => before.then(() => this.inTurn(others, work)));
+  }
+
+  /**
+   * Runs `work` when it is the caller's turn under `key`, if that comes soon.
+   *
+   * @throws {TollgateError} `overloaded` (503) when it has not come within 1.5 s: then `work` does not run
+   */
+  soon<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const tooLate = () => refuse('overloaded');
+    return this.#stand(key, (before) => inTime(() => before, tooLate).then(work));
+  }
+
+  /** Whoever comes next waits for this caller, and for all before. */
+  #stand<T>(key: string, take: (before: Promise<unknown>) => Promise<T>): Promise<T> {
     const line = this.#lines.get(key) ?? { waiting: 0, last: Promise.resolve(), wake: () => {} };
     this.#lines.set(key, line);
     line.waiting += 1;
-    const turn = line.last.then(() => this.inTurn(others, work));
-    const over = () => {
+    const turn = take(line.last);
+    line.last = Promise.allSettled([line.last, turn]).then(() => {
       line.waiting -= 1;
       if (line.waiting === 0) this.#lines.delete(key);
-    };
-    line.last = turn.then(over, over);
+    });
     return turn;
   }
 

@@ -2,13 +2,16 @@ import type { Connection, Model } from 'mongoose';
 import { redactErased } from '../audit/redact-audit.js';
 import { ApiKeys } from '../models/api-key.js';
 import { Budgets } from '../models/budget.js';
+import { Invitations } from '../models/invitation.js';
 import { OneTimeTokens } from '../models/one-time-token.js';
 import { Sessions } from '../models/session.js';
 import { databaseTime } from '../runtime/clock.js';
 import { opened } from '../runtime/connection.js';
 import { database } from '../runtime/database.js';
+import { expirePlans } from './plans/expire-plans.js';
+import { clearDeleted } from './tenancy/clear-deleted.js';
 
-/** How many documents were deleted of each kind. */
+/** How many there were of each kind. */
 export interface CleanedUp {
   readonly sessions: number;
   readonly oneTimeTokens: number;
@@ -17,6 +20,11 @@ export interface CleanedUp {
   readonly apiKeys: number;
   /** Users whose erasure has been ended, in the audit log. */
   readonly erasures: number;
+  /** Plans of subjects that have ended. */
+  readonly plans: number;
+  readonly invitations: number;
+  /** Organizations and teams whose deletion has been ended. */
+  readonly deletions: number;
 }
 
 /** Milliseconds for which a dead API key stays in the list, for somebody may ask what it was: 30 days. */
@@ -26,11 +34,12 @@ const remembered = 30 * 86_400_000;
 const batch = 1_000;
 
 /**
- * Deletes what has expired by the database's clock: sessions, one-time tokens and guessing budgets, which MongoDB's own TTL would
- * delete a day later, and API keys that have been dead for 30 days. Nothing waits for it, for every read judges expiry itself.
+ * Deletes what has expired by the database's clock: sessions, one-time tokens, invitations and guessing budgets, which MongoDB's own TTL would
+ * delete a day later, and API keys that have been dead for 30 days; takes away plans that have ended, and ends the deletion of organizations and teams.
+ * Nothing waits for it, for every read judges expiry itself.
  * `startWorker()` calls it every six hours.
  *
- * @returns how many of each were deleted
+ * @returns how many there were of each
  * @throws {TollgateError} `database_unavailable` (503)
  * @example const { sessions } = await cleanUp({ connection });
  */
@@ -66,5 +75,8 @@ export async function cleanUp({
     budgets: await expired(Budgets(connection), 'resetsAt', idle),
     apiKeys: await deadKeys(),
     erasures: await redactErased(connection),
+    plans: await expirePlans(connection, now),
+    invitations: await expired(Invitations(connection), 'expiresAt'),
+    deletions: await clearDeleted(connection),
   };
 }

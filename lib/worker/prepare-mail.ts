@@ -1,7 +1,10 @@
 import type { Connection } from 'mongoose';
+import { Invitations, liveInvitation } from '../models/invitation.js';
 import { liveToken, OneTimeTokens, type StoredOneTimeToken } from '../models/one-time-token.js';
+import { Organizations } from '../models/organization.js';
 import type { StoredMail } from '../models/outbox.js';
 import { type StoredUser, Users } from '../models/user.js';
+import { readUserId } from '../models/user-id.js';
 import { database } from '../runtime/database.js';
 import type { Key } from '../runtime/keyring.js';
 import type { MailKind } from '../runtime/mail.js';
@@ -23,6 +26,7 @@ const pages: Partial<Record<MailKind, string>> = {
   'verify-email': 'verify-email',
   'confirm-email': 'confirm-email',
   'reset-password': 'reset-password',
+  invitation: 'accept-invitation',
 };
 
 /**
@@ -41,19 +45,30 @@ export async function prepareMail(
     name: user?.emailVerified ? oneLine(user.name ?? '') : '',
     ...(mail.data as object),
   };
+  if (kind === 'invitation') {
+    const told = await invitationIn(connection, mail, options);
+    return told && { kind, data: { ...about, ...told } };
+  }
   if (!mail.token && kind !== 'verify-email') return { kind, data: about };
   const token = await tokenFor(connection, mail, user);
   if (token === 'taken') return { kind: 'account-exists', data: about };
   if (!token) return null;
-  const minutes = Math.ceil((token.expiresAt.getTime() - Date.now()) / 60_000); // to be read, not to be judged by
-  return { kind, data: { ...about, minutes, validFor: inWords(minutes), ...secretOf(kind, token, options) } };
+  return { kind, data: { ...about, ...validity(token), ...secretOf(kind, token, options) } };
 }
 
 /** Names of an older application may hold anything; a line of ours, such as a link, must not look like one. */
 const oneLine = (name: string): string => name.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim();
 
-const inWords = (minutes: number): string =>
-  minutes < 120 ? `${minutes} minutes` : `${Math.round(minutes / 60)} hours`;
+/** To be read, not to be judged by. */
+function validity({ expiresAt }: { readonly expiresAt: Date }) {
+  const minutes = Math.ceil((expiresAt.getTime() - Date.now()) / 60_000);
+  return { minutes, validFor: inWords(minutes) };
+}
+
+function inWords(minutes: number): string {
+  if (minutes < 120) return `${minutes} minutes`;
+  return minutes <= 2_880 ? `${Math.round(minutes / 60)} hours` : `${Math.round(minutes / 1_440)} days`;
+}
 
 type Found = StoredUser & { _id: StoredMail['_id'] };
 type Token = StoredOneTimeToken & { _id: StoredMail['_id'] };
@@ -85,6 +100,42 @@ const proofFor = (connection: Connection, { email }: Found): Promise<Token['_id'
 
 function secretOf(kind: MailKind, { _id, purpose }: Token, { keyring, publicUrl }: PrepareOptions): object {
   if (kind === 'otp') return { code: digitsOf(purpose, _id, keyring) };
-  const base = publicUrl?.replace(/\/$/, '');
-  return { link: `${base}/account/${pages[kind]}?token=${linkToken(purpose, _id, keyring)}` };
+  return { link: linkTo(kind, linkToken(purpose, _id, keyring), publicUrl) };
 }
+
+const linkTo = (kind: MailKind, token: string, publicUrl: string | undefined): string =>
+  `${publicUrl?.replace(/\/$/, '')}/account/${pages[kind]}?token=${token}`;
+
+/** What an invitation's mail tells; null when the invitation is gone. Names are people's own words: no link of theirs becomes one of ours. */
+async function invitationIn(
+  connection: Connection,
+  { token: _id }: StoredMail,
+  { keyring, publicUrl }: PrepareOptions,
+): Promise<object | null> {
+  const invitation = await database(() =>
+    Invitations(connection)
+      .findOne({ _id, ...liveInvitation })
+      .lean(),
+  );
+  if (!invitation) return null;
+  const [organization, inviter] = await Promise.all([
+    database(() => Organizations(connection).findById(invitation.organization, { name: 1 }).lean()),
+    invitation.invitedBy
+      ? database(() =>
+          Users(connection)
+            .findById(readUserId(connection, invitation.invitedBy ?? undefined), { name: 1 })
+            .lean(),
+        )
+      : null,
+  ]);
+  if (!organization) return null;
+  return {
+    organization: unlinked(organization.name),
+    inviter: unlinked(inviter?.name ?? ''),
+    link: linkTo('invitation', linkToken('invitation', invitation._id, keyring), publicUrl),
+    ...validity(invitation),
+  };
+}
+
+/** A text in which no reader of mail finds an address to click at. */
+const unlinked = (text: string): string => oneLine(text).replaceAll(/[.:@/]+(?=\S)/g, '$& ');

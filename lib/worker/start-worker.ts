@@ -8,11 +8,18 @@ import { database } from '../runtime/database.js';
 import { readOptions, type SharedOptions, signingKeys } from '../runtime/options.js';
 import { cleanUp } from '../services/clean-up.js';
 import { followOutbox } from './deliver-mail.js';
+import { keepReturning } from './return-holds.js';
 import { keepSealed } from './seal-audit.js';
+import { followThresholds, type ThresholdEvent } from './tell-thresholds.js';
 
 export interface WorkerOptions extends SharedOptions {
   /** Hears of every failure: a mail that was not taken, a job, the database. Default: a process warning. */
   onError?: ((error: Error) => void) | undefined;
+  /**
+   * Hears, some two seconds later, of every counter that has reached 80 or 100 per cent in its period: at most once each, in whichever
+   * process. Default: nobody does.
+   */
+  onThreshold?: ((event: ThresholdEvent) => unknown) | undefined;
 }
 
 /** Takes nothing more, and resolves when what is under way has ended: a minute at most. */
@@ -20,13 +27,13 @@ export interface Worker {
   stop(): Promise<void>;
 }
 
-type Own = { onError: (error: Error) => void };
+type Own = { onError: (error: Error) => void } & Pick<WorkerOptions, 'onThreshold'>;
 
 /** Milliseconds for which `stop()` waits for a clean-up. */
 const drainTime = 30_000;
 
 /**
- * Runs the background jobs: the outbox (mail goes out at once, and again after a failure), the seals of the audit log and the clean-up of what has expired. Any number
+ * Runs the background jobs: the outbox (mail goes out at once, and again after a failure), the seals of the audit log, the return of expired reservations and the clean-up of what has expired. Any number
  * of processes may run one: a mail is leased by one of them, a clean-up is done by one of them (agenda, on the collection `tollgate_jobs`).
  *
  * @throws {TypeError} when an option is wrong, or smtpUrl is given and nodemailer is not installed
@@ -37,6 +44,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const given = readOptions<Own>('startWorker', options, {
     ...signingKeys(),
     onError: Joi.function().default(() => warn),
+    onThreshold: Joi.function(),
   });
   const onError = safely(given.onError);
   const connection = await opened(given.connection).asPromise();
@@ -45,9 +53,18 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const agenda = cleanupHours > 0 ? await agendaOn(connection, cleanupHours, onError) : undefined;
   const outbox = transport && followOutbox({ ...given, connection, send: transport.send, onError });
   const sealer = keepSealed({ connection, keyring: given.keyring }, onError);
+  const holds = keepReturning(connection, onError);
+  const { onThreshold } = given;
+  const thresholds = onThreshold && followThresholds({ connection, onThreshold, onError });
   return {
     async stop() {
-      await Promise.all([outbox?.stop(), sealer.stop(), agenda?.drain(drainTime)]);
+      await Promise.all([
+        outbox?.stop(),
+        sealer.stop(),
+        holds.stop(),
+        thresholds?.stop(),
+        agenda?.drain(drainTime),
+      ]);
       transport?.close();
     },
   };

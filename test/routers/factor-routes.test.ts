@@ -3,7 +3,15 @@ import Koa from 'koa';
 import { generateSync } from 'otplib';
 import type { Response } from 'supertest';
 import { demoApp } from '../../examples/demo/app.js';
-import { AuditEntries, authRouter, OneTimeTokens, problems, Sessions, Users } from '../../lib/index.js';
+import {
+  AuditEntries,
+  authRouter,
+  OneTimeTokens,
+  problems,
+  ready,
+  Sessions,
+  Users,
+} from '../../lib/index.js';
 import { readKey } from '../../lib/runtime/keyring.js';
 import { digitsOf } from '../../lib/runtime/one-time-codes.js';
 import { startProcesses } from '../support/processes.js';
@@ -405,10 +413,10 @@ describe('the sign-in of somebody with a TOTP', () => {
     expect(Number(right.headers['retry-after'])).to.be.within(1, 60);
   });
 
-  it('goes on when the keys change, and the secret moves to the new key', async () => {
+  it('goes on when the keys change, and the secret moves to the new key; one whose key was dropped is named at the start', async () => {
     const newKey = 'another secret of more than thirty-two bytes';
     const served = await world();
-    const { secret } = await enrolled(served);
+    const { secret, recoveryCodes } = await enrolled(served);
     const signInWith = async (keys: string[], code: string) => {
       const client = clientsOf(await serve(demoApp({ ...served.shared, keys }))).anyone();
       return second(client, await challengeOf(client), code);
@@ -420,7 +428,19 @@ describe('the sign-in of somebody with a TOTP', () => {
     await longAfter();
     const onlyOld = await second(served.anyone(), await challengeOf(served.anyone()), codeOf(secret));
 
-    expect([both, onlyNew, onlyOld].map(outcome)).to.deep.equal(['200', '200', '500 internal']);
+    expect([both, onlyNew, onlyOld].map(outcome)).to.deep.equal(['200', '200', '401 credentials_invalid']);
+    expect(onlyOld.body.detail).to.equal(
+      'Codes of this app cannot be checked any more: use a recovery code, and set the app up again',
+    );
+    const challenge = await challengeOf(served.anyone());
+    expect(outcome(await second(served.anyone(), challenge, recoveryCodes[0] as string))).to.equal('200');
+
+    await ready({ ...served.shared, keys: [oldKey, newKey] });
+    await ready({ connection: served.connection }); // without keys there is nothing to compare
+    const lost = await ready(served.shared).catch((error: Error) => error.message);
+    expect(lost).to.match(
+      /^There are authenticator apps whose secret is sealed with the key [\w-]{12}, which is none/,
+    );
   });
 });
 

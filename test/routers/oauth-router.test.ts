@@ -13,6 +13,7 @@ import {
   authenticate,
   authRouter,
   createUser,
+  type NewPerson,
   type OAuthOptions,
   type OAuthProvider,
   oauthRouter,
@@ -21,6 +22,7 @@ import {
   problems,
   type SharedOptions,
   type User,
+  userSchema,
 } from '../../lib/index.js';
 import { startBrowser } from '../support/browser.js';
 import { type Browser, browser, locationOf } from '../support/http-browser.js';
@@ -73,7 +75,7 @@ async function serveOAuth(
   return { url, options, logged };
 }
 
-const sharedOf = ({ autoProvision: _, ...shared }: OAuthOptions): SharedOptions => shared;
+const sharedOf = ({ autoProvision: _, provision: __, ...shared }: OAuthOptions): SharedOptions => shared;
 
 /** A real OpenID provider with `people`, called oidc, and the application that signs in there. */
 async function oidcWorld(people: Record<string, Person>, more: Partial<OAuthOptions> = {}) {
@@ -1150,6 +1152,95 @@ describe('linked accounts', () => {
     status: 'active',
     credentialEpoch: 0,
     identities,
+  });
+});
+
+describe('a sign-in elsewhere', () => {
+  it('makes a user with the own fields that the application gives, and without those it requires none', async () => {
+    const { connection, standIn, options } = await standInWorld();
+    const fullName = { type: String, required: true };
+    connection.model('User', userSchema.clone().add({ fullName }));
+    standIn.answers.idToken = (claims) => signed({ ...claims, name: 'Grace' });
+    const come = async (more: Partial<OAuthOptions>) => {
+      const app = await serveOAuth((publicUrl) => ({ ...options, publicUrl, ...more }));
+      return { back: await visitorsOf(app.url).passBy(), logged: app.logged as Error[] };
+    };
+
+    const without = await come({});
+    expect(without.back).to.equal('/?error=provider_failed');
+    expect(String(without.logged[0]?.cause)).to.include('fullName');
+    const unknown = { provision: () => ({ nick: 'gh', fullName: 'x' }) as object };
+    expect((await come(unknown)).back).to.equal('/?error=provider_failed');
+    expect(await users().countDocuments()).to.equal(0);
+
+    const provision = async ({ provider, name }: NewPerson) =>
+      ({ fullName: `${name} of ${provider}`, roles: ['admin'] }) as object;
+    expect((await come({ provision })).back).to.equal('/');
+    expect(await users().findOne()).to.deep.include({ fullName: 'Grace of oidc', roles: ['user'] });
+  });
+
+  /** What a route that wants a recent sign-in says after one whose id_token has that `auth_time`. */
+  async function stepUp(ago: number | null, provider: Partial<OAuthProvider> = {}) {
+    const made = await standInWorld();
+    const { providers } = made.options;
+    Object.assign(providers?.oidc as object, provider);
+    made.standIn.answers.idToken = (claims) =>
+      signed(ago === null ? claims : { ...claims, auth_time: (claims.iat as number) - ago });
+    const visitor = browser();
+    const app = await serveOAuth((publicUrl) => ({ ...made.options, publicUrl }));
+    const { passBy } = visitorsOf(app.url);
+    expect(await passBy(visitor)).to.equal('/');
+    const { status } = await post(visitor, `${app.url}/auth/totp`);
+    const [stored] = await inspector().collection('tollgate_sessions').find().toArray();
+    return { status, silent: stored?.silent, age: Date.now() - stored?.authenticatedAt.getTime() };
+  }
+
+  it('is as recent as the provider says that the person proved who they are', async () => {
+    expect(await stepUp(0)).to.include({ status: 201, silent: false });
+    expect(await stepUp(-3_600)).to.include({ status: 201 }); // a clock that is ahead
+    const old = await stepUp(3_600);
+    expect(old).to.include({ status: 401, silent: false });
+    expect(old.age).to.be.within(3_590_000, 3_700_000);
+  });
+
+  it('is not recent where the provider says nothing of that, unless it is configured to count', async () => {
+    const unknown = await stepUp(null);
+    expect(unknown).to.include({ status: 401, silent: true });
+    expect(unknown.age).to.be.lessThan(60_000);
+    expect(await stepUp(null, { countsAsRecent: true })).to.include({ status: 201, silent: false });
+  });
+
+  it('is made recent by proving it here', async () => {
+    const { passBy, url, shared } = await standInWorld();
+    const visitor = browser();
+    await passBy(visitor);
+    const reset = (await users().findOne()) as { email: string } | null;
+    const { password: stored } = await createUser({ ...shared, email: 'x@example.com', password }).then(() =>
+      users()
+        .findOne({ email: 'x@example.com' })
+        .then((user) => user as unknown as { password: object }),
+    );
+    await users().updateOne({ email: reset?.email as string }, { $set: { password: stored } });
+    expect((await post(visitor, `${url}/auth/totp`)).status).to.equal(401);
+    expect((await post(visitor, `${url}/auth/reauthenticate`, { password })).status).to.equal(204);
+    expect((await post(visitor, `${url}/auth/totp`)).status).to.equal(201);
+  });
+
+  it('can be asked for anew: then the provider lets nobody through in silence', async () => {
+    const { start, signIn, goAndAgree, url } = await oidcWorld({
+      ada: { email: 'a@example.com', email_verified: true },
+    });
+    const visitor = browser();
+    expect(await signIn('ada', visitor)).to.equal('/');
+    expect((await post(visitor, `${url}/auth/totp`)).status).to.equal(201); // a real provider tells auth_time when asked
+    const callback = `${url}/auth/oauth/oidc/callback`;
+    await visitor.follow(locationOf(await start(visitor)), callback); // silently
+    const anew = locationOf(await start(visitor, '?prompt=login'));
+    expect(Object.fromEntries(new URL(anew).searchParams)).to.include({ prompt: 'login', max_age: '0' });
+    const silently = await visitor.follow(anew, callback).catch((error: Error) => error);
+    expect(String(silently)).to.include('answered 200'); // a page that asks who it is
+    expect(locationOf(await visitor.open(await goAndAgree(visitor, 'ada', '?prompt=login')))).to.equal('/');
+    expect((await start(visitor, '?prompt=none')).status).to.equal(400);
   });
 });
 

@@ -1,10 +1,11 @@
 import { expect } from 'chai';
+import { demoApp } from '../../examples/demo/app.js';
 import type { SharedOptions } from '../../lib/index.js';
 import { readKey } from '../../lib/runtime/keyring.js';
 import { deviceOf, withDevice } from '../../lib/runtime/known-devices.js';
 import { mailWorld } from '../support/mailbox.js';
 import { startProcesses } from '../support/processes.js';
-import { type Client, countBy, inspector, secret, times, world } from '../support/world.js';
+import { type Client, clientsOf, countBy, inspector, secret, serve, times, world } from '../support/world.js';
 
 const ada = { email: 'ada@example.com', password: 'lovelace-1815' };
 const wrong = { ...ada, password: 'wrong-guess' };
@@ -46,6 +47,22 @@ describe('guessing a password', () => {
       times(20, (index) => guessAt(from(processes[index % 2] as (typeof processes)[0], '192.0.2.1'))),
     );
     expect(countBy(answers, 'status')).to.deep.equal({ 401: 5, 429: 15 });
+  });
+
+  it('goes on being counted while keys change', async () => {
+    const next = 'another secret of more than thirty-two bytes';
+    const made = await world(limited);
+    let hosts = 0;
+    const wrongBy = async (...keys: string[]) => {
+      const client = clientsOf(await serve(demoApp({ ...made.shared, keys })));
+      hosts += 1; // in the networks of strangers, so that only the budget of the account can be exhausted
+      return (await guessAt(from(client, `10.0.0.${hosts}`))).status;
+    };
+    const seen = [await wrongBy(secret), await wrongBy(secret), await wrongBy(secret, next)];
+    for (const _ of times(4, (each) => each)) seen.push(await wrongBy(next, secret));
+    expect(seen).to.deep.equal([401, 401, 401, 401, 401, 429, 429]);
+    for (const _ of times(3, (each) => each)) seen.push(await wrongBy(next)); // has counted from the second step on
+    expect(seen.slice(7)).to.deep.equal([401, 401, 429]);
   });
 
   it('costs nothing when it is right: many at once behind one address all sign in', async () => {

@@ -1,11 +1,86 @@
 import { expect } from 'chai';
-import { createOrganization, entitlementsOf, Organizations, Plans, syncPlans } from '../../lib/index.js';
+import {
+  createOrganization,
+  definePlans,
+  entitlementsOf,
+  Organizations,
+  type PlanDefinitions,
+  Plans,
+  requireAllEntitlements,
+  requireAnyEntitlement,
+  requireEntitlement,
+  syncPlans,
+} from '../../lib/index.js';
 import { countBy, emptyWorld, inspector, times, world } from '../support/world.js';
 
 const features = { images: { limit: 1, per: 'day' } } as const;
 const plan = (mark?: 'default') => ({ name: 'P', tier: 0, features, default: mark === 'default' });
 const planOf = async (shared: Parameters<typeof syncPlans>[0] | object) =>
   (await entitlementsOf({ ...shared, subject: { type: 'user', id: 'x' } })).plan?.code;
+
+describe('definePlans()', () => {
+  const withFeatures = (features: object) => () =>
+    definePlans({ a: { name: 'A', tier: 0, features } } as unknown as PlanDefinitions);
+
+  it('takes flags, numbers, allowances with rollover and overage, and prices in credits', () => {
+    const features = {
+      reports: true,
+      projects: 3,
+      credits: { limit: 50, per: 'month' },
+      videos: { credits: 5 },
+      images: { limit: 0, per: 'hour', rollover: { cap: 5, periods: 2 }, overage: { cap: 10 } },
+      tokens: { limit: 'unlimited', per: 'lifetime' },
+      pages: { limit: 7, per: 'day', overage: { cap: 'unlimited' } },
+    } as const;
+    const plans = definePlans({ a: { name: 'A', tier: 0, features } });
+    expect(plans.a.features).to.equal(features);
+    expect(plans.a.features.images.rollover).to.be.frozen;
+  });
+
+  it('refuses what a feature does not have, and names where it stands', () => {
+    const day = { limit: 1, per: 'day' };
+    const wrong: [feature: unknown, says: RegExp][] = [
+      [false, /must be one of \[true, number\] \(got a boolean\)/],
+      [-1, /must be greater than or equal to 0/],
+      [1.5, /must be an integer/],
+      [{ ...day, limti: 2 }, /\[x\]\[limti\] is unknown; remove it or mend its spelling/],
+      [{ limit: 1 }, /\[x\]\[per\] is required/],
+      [{ limit: 'lots', per: 'day' }, /\[x\]\[limit\] must be one of \[number, unlimited\]/],
+      [{ limit: null, per: 'day' }, /\[x\]\[limit\]/],
+      [{ limit: 1, per: 'week' }, /\[x\]\[per\] must be one of/],
+      [{ ...day, rollover: {} }, /\[x\]\[rollover\]\[cap\] is required/],
+      [{ ...day, rollover: { cap: 1, period: 2 } }, /\[rollover\]\[period\] is unknown/],
+      [{ limit: 1, per: 'lifetime', rollover: { cap: 1 } }, /\[rollover\] is not allowed/],
+      [{ limit: 'unlimited', per: 'day', overage: { cap: 1 } }, /\[overage\] is not allowed/],
+      [{ ...day, overage: true }, /\[overage\] must be/],
+      [{ credits: 0 }, /\[credits\] must be greater/],
+      [{ credits: 1, limit: 1, per: 'day' }, /\[x\]\[(limit|per)\] is unknown/],
+    ];
+    for (const [feature, says] of wrong) {
+      const define = withFeatures({ x: feature });
+      expect(define, JSON.stringify(feature)).to.throw(
+        TypeError,
+        /^definePlans\(\): plans\[a\]\[features\]\[x\]/,
+      );
+      expect(define, JSON.stringify(feature)).to.throw(says);
+    }
+    expect(withFeatures({ Images: true })).to.throw(TypeError, /\[Images\] is unknown/);
+    expect(withFeatures({ credits: { credits: 1 } })).to.throw(TypeError, /\[credits\]/); // what would it be paid from?
+  });
+
+  it('lets a guard be made with a feature of the plans, and with no other', () => {
+    const plans = definePlans({ a: { name: 'A', tier: 0, features: { reports: true, projects: 0 } } });
+    const { a } = plans as PlanDefinitions;
+    const untyped = { a } as PlanDefinitions;
+    requireEntitlement(plans, 'projects');
+    for (const make of [
+      () => requireEntitlement(untyped, 'reprots'),
+      () => requireAnyEntitlement(untyped, ['reports', 'reprots']),
+      () => requireAllEntitlements(untyped, ['reports', 'reprots']),
+    ])
+      expect(make).to.throw(TypeError, /^require\w+\(\): no plan has such a feature: reprots/);
+  });
+});
 
 describe('syncPlans()', () => {
   it('lets one plan be the default, and hands the mark over', async () => {
@@ -14,6 +89,9 @@ describe('syncPlans()', () => {
     expect(await planOf(shared)).to.equal('a');
     await syncPlans({ ...shared, plans: { b: plan('default') } });
     expect(await planOf(shared)).to.equal('b');
+    await syncPlans({ ...shared, plans: { a: { ...plan(), tier: 7 }, b: { ...plan(), tier: 8 } } });
+    expect(await planOf(shared), 'nobody claims the mark').to.equal('b');
+    expect(await Plans(inspector()).countDocuments({ default: true })).to.equal(1);
     const both = await syncPlans({ ...shared, plans: { a: plan('default'), b: plan('default') } }).catch(
       (error) => error,
     );
@@ -25,10 +103,22 @@ describe('syncPlans()', () => {
 
   it('stores a plan once, however many processes do it at once, and a changed one as a new version', async () => {
     const { shared } = await emptyWorld();
-    await Promise.all(times(8, () => syncPlans({ ...shared, plans: { a: plan() } })));
-    expect(await Plans(inspector()).countDocuments()).to.equal(1);
-    await syncPlans({ ...shared, plans: { a: { ...plan(), tier: 1 } } });
-    expect(await Plans(inspector()).distinct('version')).to.deep.equal([1, 2]);
+    const plans = {
+      a: plan('default'),
+      b: { ...plan(), features: { x: { ...features.images, rollover: undefined } } },
+    };
+    await Promise.all(times(8, () => syncPlans({ ...shared, plans })));
+    expect(await Plans(inspector()).countDocuments()).to.equal(2);
+    await Promise.all(
+      times(8, (index) => syncPlans({ ...shared, plans: { a: { ...plan(), tier: index } } })),
+    );
+    const versions = await Plans(inspector()).find({ code: 'a' }).sort({ version: 1 }).lean();
+    expect(versions.map(({ version }) => version)).to.deep.equal(
+      times(versions.length, (index) => index + 1),
+    );
+    expect(versions.at(-1)).to.include({ default: true });
+    const { version } = await entitlementsOf({ ...shared, subject: { type: 'user', id: 'x' } });
+    expect(version, 'one generation for each change').to.equal(versions.length + 1);
   });
 });
 

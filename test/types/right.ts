@@ -1,23 +1,34 @@
 import Router from '@koa/router';
 import Joi from 'joi';
 import {
+  assignPlan,
   authenticate,
   body,
+  definePlans,
   type Entitled,
   endpoint,
+  type FeatureOf,
   type Guard,
   type InOrganization,
+  type MeteredFeature,
   organization,
   query,
   quota,
+  requireAllEntitlements,
+  requireAnyEntitlement,
   requireClaims,
   requireEntitlement,
+  requireOrganizationRole,
+  requirePermission,
   requireRole,
   requireScope,
   type SignedIn,
   team,
+  tenant,
+  tenantScoped,
   type WithQuota,
 } from 'koa-tollgate';
+import { model, Schema } from 'mongoose';
 
 /** Fails to compile unless `Actual` is exactly `Expected`; `any` is not. */
 type Same<Actual, Expected> =
@@ -74,6 +85,19 @@ router.post(
 );
 
 router.get(
+  '/board',
+  endpoint(
+    authenticate({ keys }),
+    organization(),
+    requirePermission(['projects.read', 'projects.write'], { strict: true }),
+    requireOrganizationRole('owner', 'editor'),
+    (ctx) => {
+      holds<Same<typeof ctx.state.membership.role, string>>();
+    },
+  ),
+);
+
+router.get(
   '/browser',
   endpoint(authenticate({ keys, accept: ['session'] }), (ctx) => {
     const { session, apiKey } = ctx.state;
@@ -102,6 +126,74 @@ router.get(
   endpoint(authenticate({ keys, optional: true }), (ctx) => {
     const name = ctx.state.user?.name;
     holds<Same<typeof name, string | null | undefined>>();
+  }),
+);
+
+const plans = definePlans({
+  free: {
+    name: 'Free',
+    tier: 0,
+    default: true,
+    features: { images: { limit: 10, per: 'month' }, projects: 3 },
+  },
+  pro: {
+    name: 'Pro',
+    tier: 1,
+    features: {
+      images: { limit: 'unlimited', per: 'month' },
+      tokens: {
+        limit: 1_000,
+        per: 'day',
+        rollover: { cap: 500, periods: 2 },
+        overage: { cap: 'unlimited' },
+      },
+      videos: { credits: 3 },
+      reports: true,
+    },
+  },
+});
+holds<Same<FeatureOf<typeof plans>, 'images' | 'projects' | 'tokens' | 'videos' | 'reports'>>();
+holds<Same<MeteredFeature<typeof plans>, 'images' | 'tokens' | 'videos'>>();
+holds<Same<typeof plans.pro.features.videos.credits, 3>>();
+router.get<Entitled>(
+  '/typed',
+  requireEntitlement(plans, 'reports'),
+  requireAnyEntitlement(plans, ['videos', 'reports'], { subject: 'user' }),
+  requireAllEntitlements(plans, ['images']),
+  (ctx) => {
+    holds<Same<typeof ctx.state.tier, number>>();
+  },
+);
+router.get(
+  '/typed-endpoint',
+  endpoint(authenticate({ keys }), requireEntitlement(plans, 'projects'), (ctx) => {
+    holds<Same<typeof ctx.state.entitlements, readonly string[]>>();
+  }),
+);
+
+router.put('/typed-context', async (ctx) => {
+  await assignPlan({
+    subject: { type: 'user', id: ctx.state.user.id },
+    plan: 'pro',
+    context: ctx.state.user,
+    authorize: ({ roles }) => roles.includes('admin'),
+  });
+});
+
+const projectSchema = new Schema({ name: { type: String, required: true }, size: Number });
+projectSchema.plugin(tenantScoped, { by: 'team' });
+const Project = model('Project', projectSchema);
+router.get(
+  '/projects',
+  endpoint(authenticate({ keys }), organization(), team(), tenant(), async (ctx) => {
+    const projects = ctx.state.tenant.model(Project);
+    const found = await projects.find({ name: 'x' }).lean();
+    const size = found[0]?.size;
+    holds<Same<typeof size, number | null | undefined>>();
+    const made = await projects.create({ name: 'x' });
+    holds<Same<typeof made.name, string>>();
+    const count = await projects.countDocuments();
+    holds<Same<typeof count, number>>();
   }),
 );
 

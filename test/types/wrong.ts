@@ -3,19 +3,27 @@ import Joi from 'joi';
 import {
   authenticate,
   body,
+  definePlans,
   endpoint,
   type InOrganization,
+  type MeteredFeature,
   organization,
   query,
   quota,
+  requireAnyEntitlement,
   requireClaims,
   requireEntitlement,
+  requireOrganizationRole,
+  requirePermission,
   requireRole,
   requireScope,
   type SignedIn,
   team,
+  tenant,
+  tenantScoped,
   type WithQuota,
 } from 'koa-tollgate';
+import { model, Schema } from 'mongoose';
 
 // Each line that ends in a code must not compile, for that reason; every other line must.
 const keys = ['a secret of more than thirty-two bytes'];
@@ -64,6 +72,22 @@ router.get(
   }),
 );
 
+const projectSchema = new Schema({ name: { type: String, required: true } });
+projectSchema.plugin(tenantScoped, { by: 'user' }); // TS2769
+const Project = model('Project', projectSchema);
+router.get(
+  '/projects',
+  endpoint(signedIn, organization(), team(), tenant(), async (ctx) => {
+    const projects = ctx.state.tenant.model(Project);
+    projects.watch(); // TS2339
+    projects.collection; // TS2339
+    projects.estimatedDocumentCount(); // TS2339
+    const found = await projects.findOne().orFail();
+    ctx.body = found.nmae; // TS2339
+    ctx.state.tenant.model({ find: () => {} }); // TS2353
+  }),
+);
+
 const done = () => {};
 router.get('/1', endpoint(requireRole('admin'), done)); // TS2345
 router.get('/2', endpoint(requireRole('admin'), signedIn, done)); // TS2345
@@ -71,7 +95,12 @@ router.get('/3', endpoint(signedIn, team(), done)); // TS2345
 router.get('/4', endpoint(signedIn, team(), organization(), done)); // TS2345
 router.get('/5', endpoint(quota('images'), done)); // TS2345
 router.get('/6', endpoint(authenticate({ keys, optional: true }), requireEntitlement('reports'), done)); // TS2345
+router.get('/8', endpoint(signedIn, tenant(), done)); // TS2345
+router.get('/9', endpoint(signedIn, organization({ optional: true }), tenant(), done)); // TS2345
 router.get('/7', endpoint(authenticate({ keys, optional: true }), organization(), done)); // TS2345
+
+router.get('/8', endpoint(signedIn, requireOrganizationRole('owner'), done)); // TS2345
+router.get('/9', endpoint(requirePermission('projects.read'), signedIn, done)); // TS2345
 
 router.post(
   '/body',
@@ -94,6 +123,23 @@ authenticate({ keys, isuer: 'us' }); // TS2769
 authenticate({ keys: 'not a list' }); // TS2769
 requireRole(); // TS2555
 requireScope(['images']); // TS2345
+requirePermission(); // TS2554
+requirePermission([]); // TS2345
+requireOrganizationRole(); // TS2555
 requireClaims('tier'); // TS2345
 authenticate({ keys, accept: ['cookie'] }); // TS2769
 quota('images', { refund: 'always' }); // TS2322
+
+const plans = definePlans({
+  free: { name: 'Free', tier: 0, features: { images: { limit: 1, per: 'day' }, projects: 3, reports: true } },
+});
+requireEntitlement(plans, 'reprots'); // TS2769
+requireEntitlement(plans, ['reports']); // TS2769
+requireAnyEntitlement(plans, ['reports', 'imagse']); // TS2769
+const counted = (_code: MeteredFeature<typeof plans>) => {};
+counted('imagse'); // TS2345
+counted('reports'); // TS2345
+counted('projects'); // TS2345
+definePlans({ a: { name: 'A', tier: 0, features: { images: { limit: 1, per: 'week' } } } }); // TS2322
+definePlans({ a: { name: 'A', tier: 0, features: { images: false } } }); // TS2322
+definePlans({ a: { name: 'A', features: {} } }); // TS2741

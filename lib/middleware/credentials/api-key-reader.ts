@@ -1,8 +1,4 @@
-import type { ParameterizedContext } from 'koa';
 import type { Connection } from 'mongoose';
-import { clientAddress } from '../../runtime/client-address.js';
-import { strictOf } from '../../runtime/connection.js';
-import type { ReadSharedOptions } from '../../runtime/options.js';
 import { type ApiKeyOf, apiKeyOf, recordUse } from '../../services/api-keys/api-key-of.js';
 import type { CredentialReader, Found } from './credential-of.js';
 import { noClaims } from './signed-in.js';
@@ -10,20 +6,16 @@ import { noClaims } from './signed-in.js';
 const noFactors: readonly string[] = Object.freeze([]);
 
 /** What a request goes ahead by, of keys whose uses are counted: it takes one use, however many guards read the key. */
-const claimed = new WeakMap<ParameterizedContext['req'], { readonly key: string; readonly found: Found }>();
+const claimed = new WeakMap<object, { readonly key: string; readonly found: Found }>();
 
 /** Reads the API key in the header `X-API-Key`. Its use counts when the request goes ahead by it. */
-export function apiKeyReader({ strict, trustedProxies }: ReadSharedOptions): CredentialReader {
-  return function byApiKey(ctx, connection) {
-    const { req } = ctx;
-    const key = req.headers['x-api-key'] as string | undefined; // joined by Node where there are several
-    if (!key) return undefined;
-    const before = claimed.get(req);
-    if (before?.key === key) return Promise.resolve(before.found);
-    const presented = { key, ip: () => clientAddress(ctx, trustedProxies), strict: strictOf(ctx, strict) };
-    return found(connection, presented, (claim) => claimed.set(req, { key, found: claim }));
-  };
-}
+export const apiKeyReader: CredentialReader = ({ headers, ip, strict, request }, connection) => {
+  const key = headers['x-api-key'] as string | undefined; // joined by Node where there are several
+  if (!key) return undefined;
+  const before = claimed.get(request);
+  if (before?.key === key) return Promise.resolve(before.found);
+  return found(connection, { key, ip, strict }, (claim) => claimed.set(request, { key, found: claim }));
+};
 
 async function found(
   connection: Connection,

@@ -1,7 +1,7 @@
-import type { ParameterizedContext } from 'koa';
 import type { Connection } from 'mongoose';
 import { type ErrorCode, isTollgateError, refuse, type TollgateError } from '../../errors.js';
-import { type OriginRules, refuseOtherOrigins } from '../require-same-origin.js';
+import type { OriginRules } from '../require-same-origin.js';
+import type { Presented } from './presented.js';
 import type { CredentialKind, SignedIn } from './signed-in.js';
 
 /** A valid credential. */
@@ -18,7 +18,7 @@ export interface Found {
  * which counts only when no other credential is valid. `found` are those that the readers before it have found.
  */
 export type CredentialReader = (
-  ctx: ParameterizedContext,
+  presented: Presented,
   connection: Connection,
   found: readonly Found[],
 ) => Promise<Found> | undefined;
@@ -28,27 +28,31 @@ export interface CredentialRules extends OriginRules {
   readonly optional: boolean;
 }
 
-/** The valid credential of a request, the first that a reader finds and that is accepted; null where none is needed. */
+/**
+ * The valid credential of a request, the first that a reader finds and that is accepted; null where none is needed. `sameOrigin` refuses
+ * what a page of somebody else's may have sent, and is asked where a browser sends the credential unasked.
+ */
 export async function credentialOf(
-  ctx: ParameterizedContext,
+  presented: Presented,
   connection: Connection,
   readers: readonly CredentialReader[],
   rules: CredentialRules,
+  sameOrigin: () => void,
 ): Promise<SignedIn | null> {
   const found: Found[] = [];
   const refusals: TollgateError[] = [];
   for (const read of readers) {
-    const presented = read(ctx, connection, found);
-    if (!presented) continue;
+    const one = read(presented, connection, found);
+    if (!one) continue;
     try {
-      found.push(await presented);
+      found.push(await one);
     } catch (error) {
       refusals.push(refusalOf(error));
     }
   }
   const [first] = found;
   if (!first) return nobody(refusals, rules);
-  if (found.some(({ ambient }) => ambient)) refuseOtherOrigins(ctx, rules);
+  if (found.some(({ ambient }) => ambient)) sameOrigin();
   if (found.length > 1 && found.some((other) => contradict(first, other)))
     throw refuse('credentials_conflict');
   const chosen = found.find(({ state }) => rules.accept.includes(state.credential));

@@ -1,9 +1,8 @@
-import type { ParameterizedContext } from 'koa';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Connection } from 'mongoose';
 import { refuse } from '../../errors.js';
 import { accessTokenVerifier } from '../../runtime/access-tokens.js';
-import { strictOf } from '../../runtime/connection.js';
-import { readCookie } from '../../runtime/cookies.js';
+import { cookieIn, cookieName } from '../../runtime/cookies.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { sessionOf } from '../../services/sessions/session-of.js';
 import type { CredentialReader, Found } from './credential-of.js';
@@ -12,6 +11,7 @@ import { noClaims } from './signed-in.js';
 /** Read access tokens: that of the session cookie, which goes first, and that of `Authorization: Bearer`. */
 export function sessionReaders(options: ReadSharedOptions): readonly CredentialReader[] {
   const verify = accessTokenVerifier(options);
+  const cookie = cookieName('access_token', options.cookies);
 
   async function found(
     connection: Connection,
@@ -27,23 +27,18 @@ export function sessionReaders(options: ReadSharedOptions): readonly CredentialR
   }
 
   return [
-    function byCookie(ctx, connection) {
-      const token = readCookie(ctx, 'access_token', options.cookies);
-      return token === undefined
-        ? undefined
-        : found(connection, { token, ambient: true, strict: strictOf(ctx, options.strict) });
+    function byCookie({ headers, strict }, connection) {
+      const token = cookieIn(headers, cookie);
+      return token === undefined ? undefined : found(connection, { token, ambient: true, strict });
     },
-    function byBearer(ctx, connection) {
-      const token = bearerOf(ctx);
-      return token === undefined
-        ? undefined
-        : found(connection, { token, ambient: false, strict: strictOf(ctx, options.strict) });
+    function byBearer({ headers, strict }, connection) {
+      const token = bearerIn(headers);
+      return token === undefined ? undefined : found(connection, { token, ambient: false, strict });
     },
   ];
 }
 
 /** The token of `Authorization: Bearer …` (RFC 6750); another scheme is not meant for us. */
-export function bearerOf(ctx: ParameterizedContext): string | undefined {
-  const header = ctx.req.headers.authorization;
+export function bearerIn({ authorization: header }: IncomingHttpHeaders): string | undefined {
   return header && /^bearer(?: |$)/i.test(header) ? header.slice(7).trim() : undefined;
 }

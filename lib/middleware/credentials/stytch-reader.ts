@@ -1,8 +1,7 @@
-import type { ParameterizedContext } from 'koa';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Connection } from 'mongoose';
 import { isTollgateError, refuse } from '../../errors.js';
-import { clientAddress } from '../../runtime/client-address.js';
-import { strictOf } from '../../runtime/connection.js';
+import { cookieIn } from '../../runtime/cookies.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import type { ReadStytchOptions } from '../../runtime/stytch-options.js';
 import { isOurToken } from '../../services/federation/our-token.js';
@@ -14,7 +13,7 @@ import {
   stytchSignedIn,
 } from '../../services/federation/verify-stytch-session.js';
 import { type CredentialReader, type CredentialRules, type Found, notAllowed } from './credential-of.js';
-import { bearerOf } from './session-readers.js';
+import { bearerIn } from './session-readers.js';
 
 type StytchReaderOptions = ReadSharedOptions &
   Pick<CredentialRules, 'accept'> & { readonly stytch: ReadStytchOptions };
@@ -28,12 +27,18 @@ type StytchReaderOptions = ReadSharedOptions &
  * @throws {TypeError} when the package stytch is not installed
  */
 export function stytchReaders(options: StytchReaderOptions): readonly CredentialReader[] {
-  const { stytch: rules, accept, strict, roleNames, keyring, credentialRate, trustedProxies } = options;
+  const { stytch: rules, accept, roleNames, mail, smtpUrl, keyring, credentialRate } = options;
   const verify = stytchVerifier(rules);
   const accepted = accept.includes('stytch');
 
   async function found(connection: Connection, token: StytchToken, ambient: boolean): Promise<Found> {
-    const { user, stytch } = await stytchSignedIn(connection, verify, { ...rules, ...token, roleNames });
+    const { user, stytch } = await stytchSignedIn(connection, verify, {
+      ...rules,
+      ...token,
+      roleNames,
+      mail,
+      smtpUrl,
+    });
     const { factors, claims } = stytch;
     const state = {
       user,
@@ -55,27 +60,22 @@ export function stytchReaders(options: StytchReaderOptions): readonly Credential
   }
 
   const reader =
-    (tokenIn: (ctx: ParameterizedContext) => string | undefined, ambient: boolean): CredentialReader =>
-    (ctx, connection, others) => {
-      const text = tokenIn(ctx);
+    (tokenIn: (headers: IncomingHttpHeaders) => string | undefined, ambient: boolean): CredentialReader =>
+    ({ headers, ip, strict }, connection, others) => {
+      const text = tokenIn(headers);
       if (text === undefined || (!accepted && others.length > 0)) return undefined;
-      const admit = guessing({ connection, keyring, credentialRate, ip: clientAddress(ctx, trustedProxies) });
-      const token = { token: text, strict: strictOf(ctx, strict), admit };
+      const admit = guessing({ connection, keyring, credentialRate, ip: ip() });
+      const token = { token: text, strict, admit };
       return accepted ? found(connection, token, ambient) : refused(token);
     };
   return [reader(ofCookies, true), reader(ofBearer, false)];
 }
 
-const ofCookies = (ctx: ParameterizedContext): string | undefined =>
-  cookieOf(ctx, 'stytch_session') || cookieOf(ctx, 'stytch_session_jwt') || undefined;
-
-function ofBearer(ctx: ParameterizedContext): string | undefined {
-  const token = bearerOf(ctx);
-  return token === undefined || isOurToken(token) ? undefined : token;
-}
-
 /** The names are those that Stytch's own SDKs for browsers use. */
-function cookieOf(ctx: ParameterizedContext, name: string): string | undefined {
-  if (ctx.req.headers.cookie === undefined) return undefined; // spares the parser
-  return ctx.cookies.get(name, { signed: false });
+const ofCookies = (headers: IncomingHttpHeaders): string | undefined =>
+  cookieIn(headers, 'stytch_session') || cookieIn(headers, 'stytch_session_jwt') || undefined;
+
+function ofBearer(headers: IncomingHttpHeaders): string | undefined {
+  const token = bearerIn(headers);
+  return token === undefined || isOurToken(token) ? undefined : token;
 }

@@ -1,6 +1,7 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
 import type { ParameterizedContext } from 'koa';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -14,15 +15,8 @@ import { deleteApiKey } from '../../services/api-keys/delete-api-key.js';
 import { listApiKeys } from '../../services/api-keys/list-api-keys.js';
 import { longestOverlap, rotateApiKey } from '../../services/api-keys/rotate-api-key.js';
 import { done, originOf } from '../answers.js';
-
-/** A day, or a time that says its offset from UTC: without one it would mean another time on every machine. */
-const moment = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2}))?$/;
-
-const date = Joi.any<Date>().custom((text: unknown, helpers) => {
-  const parsed = typeof text === 'string' && moment.test(text) ? new Date(text) : null;
-  if (parsed && !Number.isNaN(parsed.getTime())) return parsed;
-  return helpers.message({ custom: 'must be a time in ISO 8601, such as 2030-01-31T12:00:00Z' });
-});
+import { isoDate } from '../iso-date.js';
+import { apiKeyResource, listOf, newApiKeyResource } from '../resources.js';
 
 /** One's API keys: a session makes, lists and deletes them; no key can make another. */
 export function apiKeyRoutes(router: Router, shared: ReadSharedOptions): void {
@@ -30,19 +24,25 @@ export function apiKeyRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.get(
     '/api-keys',
-    endpoint(bySession, query(...pageQuery), async function listOwn(ctx) {
-      const { limit, cursor: after } = ctx.state.query;
-      const { id: userId } = ctx.state.user;
-      const page = await listApiKeys({ userId, connection: connectionOf(ctx), limit, after });
-      ctx.body = { ...page, items: page.items.map((each) => shared.showApiKey(each)) };
-    }),
+    endpoint(
+      bySession,
+      query(...pageQuery),
+      answers(200, listOf(apiKeyResource(shared))),
+      async function listOwn(ctx) {
+        const { limit, cursor: after } = ctx.state.query;
+        const { id: userId } = ctx.state.user;
+        const page = await listApiKeys({ userId, connection: connectionOf(ctx), limit, after });
+        ctx.body = { ...page, items: page.items.map((each) => shared.showApiKey(each)) };
+      },
+    ),
   );
 
   router.post(
     '/api-keys',
     endpoint(
-      body({ name: apiKeyName }, { ...apiKeyFields, expiresAt: date }),
+      body({ name: apiKeyName }, { ...apiKeyFields, expiresAt: isoDate }),
       bySession,
+      answers(201, newApiKeyResource(shared), 'not_found', 'session_revoked', 'conflict', 'overloaded'),
       async function create(ctx) {
         const who = { userId: ctx.state.user.id, sessionId: ctx.state.session.id };
         const where = { ...originOf(ctx, shared), connection: connectionOf(ctx) };
@@ -53,7 +53,7 @@ export function apiKeyRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.delete(
     '/api-keys/:id',
-    endpoint(bySession, query({}), async function remove(ctx) {
+    endpoint(bySession, query({}), answers(204, null, 'not_found'), async function remove(ctx) {
       const { id: userId } = ctx.state.user;
       const apiKeyId = ctx.params.id as string;
       await deleteApiKey({ ...originOf(ctx, shared), userId, apiKeyId, connection: connectionOf(ctx) });
@@ -66,6 +66,7 @@ export function apiKeyRoutes(router: Router, shared: ReadSharedOptions): void {
     endpoint(
       body({ overlap: Joi.number().integer().min(0).max(longestOverlap).default(0) }),
       bySession,
+      answers(201, newApiKeyResource(shared), 'not_found', 'session_revoked', 'conflict', 'overloaded'),
       async function rotate(ctx) {
         const who = { userId: ctx.state.user.id, sessionId: ctx.state.session.id };
         const where = { ...originOf(ctx, shared), connection: connectionOf(ctx) };

@@ -1,17 +1,18 @@
 import type Router from '@koa/router';
+import Joi from 'joi';
 import type { ParameterizedContext } from 'koa';
 import { type ErrorCode, isTollgateError, refuse } from '../../errors.js';
+import { answers } from '../../middleware/answers.js';
 import { endpoint } from '../../middleware/endpoint.js';
 import { query } from '../../middleware/query.js';
 import { accessTokenVerifier } from '../../runtime/access-tokens.js';
-import { connectionOf } from '../../runtime/connection.js';
 import { readCookie } from '../../runtime/cookies.js';
 import { finishHandshake } from '../../services/federation/finish-handshake.js';
 import type { ProvidedIdentity } from '../../services/federation/identity-of.js';
 import { linkIdentity } from '../../services/federation/link-identity.js';
 import { withParameters } from '../../services/federation/return-to.js';
 import { signInByIdentity } from '../../services/federation/sign-in-by-identity.js';
-import { originOf } from '../answers.js';
+import { asked } from '../answers.js';
 import { setSessionCookies } from './answer-signed-in.js';
 import { type Handshake, handshake, type InHandshake } from './handshake.js';
 import { begin, type OAuthShared, providerOf, returnTo } from './oauth-shared.js';
@@ -35,15 +36,21 @@ export function oauthRoutes(router: Router, shared: OAuthShared): void {
 
   router.get(
     '/oauth/:provider',
-    endpoint(query({}, returnTo(shared)), kept, async function start(ctx) {
-      const { returnTo: back } = ctx.state.query;
-      await redirecting(ctx, back, () => begin(ctx, shared, { returnTo: back }));
-    }),
+    endpoint(
+      query({}, { ...returnTo(shared), prompt: Joi.valid('login') as Joi.AnySchema<'login'> }),
+      kept,
+      answers(302, null, 'not_found'),
+      async function start(ctx) {
+        const { returnTo: back, prompt } = ctx.state.query;
+        const anew = prompt === 'login';
+        await redirecting(ctx, back, () => begin(ctx, shared, { returnTo: back, anew }));
+      },
+    ),
   );
 
   router.get(
     '/oauth/:provider/callback',
-    endpoint(kept, async function callback(ctx) {
+    endpoint(kept, answers(302, null, 'not_found'), async function callback(ctx) {
       const begun = begunHere(ctx);
       if (begun) ctx.state.handshake.session = null;
       const back = begun?.returnTo;
@@ -93,14 +100,11 @@ export function oauthRoutes(router: Router, shared: OAuthShared): void {
       const said = JSON.stringify(String(error).slice(0, 100)); // by anybody, and it will be logged
       throw refuse('identity_provider_unavailable', { cause: `no code from ${provider.name}: ${said}` });
     }
-    const by = { ...shared, ...originOf(ctx, shared), connection: connectionOf(ctx, shared.connection) };
-    return finishHandshake({ ...by, provider, secrets: begun.secrets, code });
+    return finishHandshake({ ...asked(ctx, shared), provider, secrets: begun.secrets, code });
   }
 
   async function signIn(ctx: ParameterizedContext, identity: ProvidedIdentity): Promise<void> {
-    const connection = connectionOf(ctx, shared.connection);
-    const input = { ...shared, ...originOf(ctx, shared), connection, identity };
-    setSessionCookies(ctx, await signInByIdentity(input), shared);
+    setSessionCookies(ctx, await signInByIdentity({ ...asked(ctx, shared), identity }), shared);
   }
 
   /** The session that asked must still be the browser's own; its access token may have expired meanwhile. */
@@ -111,7 +115,6 @@ export function oauthRoutes(router: Router, shared: OAuthShared): void {
   ): Promise<void> {
     const here = verify(readCookie(ctx, 'access_token', shared.cookies) ?? '')?.sid;
     if (here !== undefined && here !== linking.sessionId) throw refuse('session_revoked');
-    const connection = connectionOf(ctx, shared.connection);
-    await linkIdentity({ ...originOf(ctx, shared), ...linking, connection, identity });
+    await linkIdentity({ ...asked(ctx, shared), ...linking, identity });
   }
 }

@@ -6,11 +6,13 @@ import { ask } from '../../services/federation/ask.js';
 import { beginHandshake } from '../../services/federation/handshake.js';
 import type { Provider } from '../../services/federation/provider.js';
 import { mayReturnTo, type ReturnRules } from '../../services/federation/return-to.js';
+import type { Provision } from '../../services/federation/sign-in-by-identity.js';
 import type { Handshake, InHandshake } from './handshake.js';
 
 /** What the routes of `oauthRouter()` share. */
 export interface OAuthShared extends ReadSharedOptions {
   readonly autoProvision: boolean;
+  readonly provision: Provision;
   /** The providers that browsers are sent to. */
   readonly redirecting: ReadonlyMap<string, () => Promise<Provider>>;
 }
@@ -37,10 +39,10 @@ export function providerOf(ctx: ParameterizedContext, { redirecting }: OAuthShar
 export async function begin(
   ctx: ParameterizedContext<InHandshake>,
   shared: OAuthShared,
-  more: Pick<Handshake, 'returnTo' | 'linking'>,
+  { anew, ...more }: Pick<Handshake, 'returnTo' | 'linking'> & { readonly anew?: boolean | undefined },
 ): Promise<string> {
   const provider = await providerOf(ctx, shared);
-  const { url, secrets } = await ask(() => beginHandshake(provider));
+  const { url, secrets } = await ask(() => beginHandshake(provider, { anew }));
   ctx.state.handshake.session = { provider: provider.name, secrets, ...more };
   ctx.set('Cache-Control', 'no-store');
   return url;

@@ -1,5 +1,6 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -21,7 +22,8 @@ import {
 import { removePasskey } from '../../services/factors/remove-passkey.js';
 import { signInByPasskey } from '../../services/factors/sign-in-by-passkey.js';
 import { webauthn } from '../../services/factors/webauthn.js';
-import { done, originOf } from '../answers.js';
+import { asked, done } from '../answers.js';
+import { anyObject, listOf, passkeyResource, signedInResource } from '../resources.js';
 import { answerSignedIn, delivery } from './answer-signed-in.js';
 
 /**
@@ -34,7 +36,7 @@ export function passkeyRoutes(router: Router, shared: ReadSharedOptions): void {
   const bySession = authenticate({ ...shared, accept: ['session'] });
   const recent = requireRecentSignIn();
 
-  router.post('/passkeys/sign-in/options', body({}), async function challenge(ctx) {
+  router.post('/passkeys/sign-in/options', body({}), answers(200, anyObject), async function challenge(ctx) {
     ctx.set('Cache-Control', 'no-store');
     ctx.body = await challengePasskey(shared);
   });
@@ -42,18 +44,24 @@ export function passkeyRoutes(router: Router, shared: ReadSharedOptions): void {
   router.post(
     '/passkeys/sign-in',
     body({ ...credentialFields, response: authenticationResponse }, { ...credentialOptions, ...delivery }),
+    answers(
+      200,
+      signedInResource(shared),
+      'credentials_invalid',
+      'token_used',
+      'email_unverified',
+      'rate_limited',
+    ),
     async function signIn(ctx) {
       const { tokenDelivery, ...credential } = ctx.request.body;
-      const connection = connectionOf(ctx, shared.connection);
-      const origin = originOf(ctx, shared);
-      const input = { ...shared, ...origin, connection, credential, delivery: tokenDelivery };
+      const input = { ...asked(ctx, shared), credential, delivery: tokenDelivery };
       answerSignedIn(ctx, await signInByPasskey(input), tokenDelivery, shared);
     },
   );
 
   router.post(
     '/passkeys/options',
-    endpoint(body({}), bySession, recent, async function offer(ctx) {
+    endpoint(body({}), bySession, recent, answers(200, anyObject), async function offer(ctx) {
       ctx.set('Cache-Control', 'no-store');
       ctx.body = await offerPasskey({ ...shared, connection: connectionOf(ctx), userId: ctx.state.user.id });
     }),
@@ -68,11 +76,12 @@ export function passkeyRoutes(router: Router, shared: ReadSharedOptions): void {
       ),
       bySession,
       recent,
+      answers(201, passkeyResource, 'token_used', 'conflict', 'session_revoked'),
       async function add(ctx) {
         const { name, ...credential } = ctx.request.body;
         const { user, session } = ctx.state;
-        const who = { userId: user.id, sessionId: session.id, connection: connectionOf(ctx) };
-        const passkey = await addPasskey({ ...shared, ...originOf(ctx, shared), ...who, credential, name });
+        const who = { userId: user.id, sessionId: session.id };
+        const passkey = await addPasskey({ ...asked(ctx, shared), ...who, credential, name });
         ctx.status = 201;
         ctx.set('Location', `${ctx.path}/${passkey.id}`);
         ctx.body = passkey;
@@ -85,6 +94,7 @@ export function passkeyRoutes(router: Router, shared: ReadSharedOptions): void {
     endpoint(
       query({ limit: Joi.number().integer().min(1).max(100).default(25) }, { cursor: passkeyId }),
       bySession,
+      answers(200, listOf(passkeyResource)),
       async function list(ctx) {
         const { id: userId } = ctx.state.user;
         ctx.body = await listPasskeys({ connection: connectionOf(ctx), userId, ...ctx.state.query });
@@ -94,12 +104,17 @@ export function passkeyRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.delete(
     '/passkeys/:id',
-    endpoint(query({}), bySession, recent, async function remove(ctx) {
-      const { user, session } = ctx.state;
-      const connection = connectionOf(ctx);
-      const passkey = { userId: user.id, sessionId: session.id, passkeyId: ctx.params.id as string };
-      await removePasskey({ ...originOf(ctx, shared), connection, ...passkey });
-      done(ctx);
-    }),
+    endpoint(
+      query({}),
+      bySession,
+      recent,
+      answers(204, null, 'not_found', 'last_credential', 'session_revoked'),
+      async function remove(ctx) {
+        const { user, session } = ctx.state;
+        const passkey = { userId: user.id, sessionId: session.id, passkeyId: ctx.params.id as string };
+        await removePasskey({ ...asked(ctx, shared), ...passkey });
+        done(ctx);
+      },
+    ),
   );
 }

@@ -1,5 +1,6 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -8,23 +9,29 @@ import { requireRecentSignIn } from '../../middleware/require-recent-sign-in.js'
 import { requireScope } from '../../middleware/require-scope.js';
 import { requireReach } from '../../middleware/subject-of.js';
 import type { Fields } from '../../middleware/validation.js';
-import { connectionOf } from '../../runtime/connection.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { emailSchema } from '../../services/identity/canonical-email.js';
 import { changeEmail, confirmEmail } from '../../services/identity/change-email.js';
 import { personName } from '../../services/identity/create-user.js';
 import { updateProfile } from '../../services/identity/update-profile.js';
-import { accepted, done, originOf } from '../answers.js';
+import { accepted, asked, done } from '../answers.js';
+import { statusResource, userResource } from '../resources.js';
 
 /** One's own user. */
 export function profileRoutes(router: Router, shared: ReadSharedOptions, ownFields: Fields): void {
   router.get(
     '/profile',
-    endpoint(query({}), authenticate(shared), requireScope('profile.read'), function show(ctx) {
-      const { user } = ctx.state;
-      requireReach(ctx, { type: 'user', id: user.id });
-      ctx.body = shared.showUser(user);
-    }),
+    endpoint(
+      query({}),
+      authenticate(shared),
+      requireScope('profile.read'),
+      answers(200, userResource(shared)),
+      function show(ctx) {
+        const { user } = ctx.state;
+        requireReach(ctx, { type: 'user', id: user.id });
+        ctx.body = shared.showUser(user);
+      },
+    ),
   );
 
   router.patch(
@@ -32,12 +39,11 @@ export function profileRoutes(router: Router, shared: ReadSharedOptions, ownFiel
     endpoint(
       body({}, { name: personName.allow(null), ...ownFields }),
       authenticate({ ...shared, accept: ['session'] }),
+      answers(200, userResource(shared)),
       async function update(ctx) {
         const { name, ...fields } = ctx.request.body;
-        const connection = connectionOf(ctx);
-        const userId = ctx.state.user.id;
-        const change = { ...originOf(ctx, shared), connection, userId, name, fields };
-        ctx.body = shared.showUser(await updateProfile({ ...shared, ...change }));
+        const change = { userId: ctx.state.user.id, name, fields };
+        ctx.body = shared.showUser(await updateProfile({ ...asked(ctx, shared), ...change }));
       },
     ),
   );
@@ -51,18 +57,22 @@ export function emailRoutes(router: Router, shared: ReadSharedOptions): void {
       body({ email: emailSchema }),
       authenticate({ ...shared, accept: ['session'] }),
       requireRecentSignIn(),
+      answers(202, statusResource('sent'), 'rate_limited'),
       async function change(ctx) {
         const userId = ctx.state.user.id;
-        const connection = connectionOf(ctx);
-        await changeEmail({ ...shared, ...originOf(ctx, shared), connection, userId, ...ctx.request.body });
+        await changeEmail({ ...asked(ctx, shared), userId, ...ctx.request.body });
         accepted(ctx, { status: 'sent' });
       },
     ),
   );
 
-  router.post('/email/confirm', body({ token: Joi.string().max(200) }), async function confirm(ctx) {
-    const connection = connectionOf(ctx, shared.connection);
-    await confirmEmail({ ...shared, ...originOf(ctx, shared), connection, ...ctx.request.body });
-    done(ctx);
-  });
+  router.post(
+    '/email/confirm',
+    body({ token: Joi.string().max(200) }),
+    answers(204, null, 'token_used', 'email_taken', 'rate_limited'),
+    async function confirm(ctx) {
+      await confirmEmail({ ...asked(ctx, shared), ...ctx.request.body });
+      done(ctx);
+    },
+  );
 }

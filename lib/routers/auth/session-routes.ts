@@ -2,6 +2,7 @@ import type Router from '@koa/router';
 import Joi from 'joi';
 import type { Next, ParameterizedContext } from 'koa';
 import { refuse } from '../../errors.js';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -18,6 +19,7 @@ import { readRefreshToken } from '../../services/sessions/refresh-token.js';
 import { revokeSessions } from '../../services/sessions/revoke-sessions.js';
 import { signOut } from '../../services/sessions/sign-out.js';
 import { done, originOf } from '../answers.js';
+import { checkResource, listOf, sessionResource, signedInResource } from '../resources.js';
 import { answerTokens, clearSessionCookies, delivery } from './answer-signed-in.js';
 
 /** Refresh, sign-out and check. */
@@ -27,6 +29,14 @@ export function sessionRoutes(router: Router, shared: ReadSharedOptions): void {
   router.post(
     '/refresh',
     body({}, { refreshToken: Joi.string().max(512), ...delivery }),
+    answers(
+      200,
+      signedInResource(shared),
+      'token_missing',
+      'token_invalid',
+      'session_revoked',
+      'user_inactive',
+    ),
     async function refresh(ctx) {
       const { refreshToken: inBody } = ctx.request.body;
       const refreshToken = inBody ?? readCookie(ctx, 'refresh_token', shared.cookies);
@@ -42,6 +52,7 @@ export function sessionRoutes(router: Router, shared: ReadSharedOptions): void {
     '/sign-out',
     clearCookies,
     body({}, { everywhere: Joi.valid(true) as Joi.AnySchema<true>, refreshToken: Joi.string().max(512) }),
+    answers(204, null),
     async function out(ctx) {
       const { everywhere, refreshToken } = ctx.request.body;
       const connection = connectionOf(ctx, shared.connection);
@@ -53,7 +64,7 @@ export function sessionRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.post(
     '/check',
-    endpoint(body({}), authenticate(shared), async function check(ctx) {
+    endpoint(body({}), authenticate(shared), answers(200, checkResource(shared)), async function check(ctx) {
       const { user, session } = ctx.state;
       const current = session && { ...session, current: true };
       ctx.body = { authenticated: true, user: shared.showUser(user), session: current };
@@ -85,23 +96,28 @@ export function sessionListRoutes(router: Router, shared: ReadSharedOptions): vo
 
   router.get(
     '/sessions',
-    endpoint(query(...pageQuery), bySession, async function listOwn(ctx) {
-      const { limit, cursor: after } = ctx.state.query;
-      const { id: userId } = ctx.state.user;
-      const { items, nextCursor } = await listSessions({
-        userId,
-        connection: connectionOf(ctx),
-        limit,
-        after,
-      });
-      const current = (session: Session) => ({ ...session, current: session.id === ctx.state.session.id });
-      ctx.body = { items: items.map(current), nextCursor };
-    }),
+    endpoint(
+      query(...pageQuery),
+      bySession,
+      answers(200, listOf(sessionResource)),
+      async function listOwn(ctx) {
+        const { limit, cursor: after } = ctx.state.query;
+        const { id: userId } = ctx.state.user;
+        const { items, nextCursor } = await listSessions({
+          userId,
+          connection: connectionOf(ctx),
+          limit,
+          after,
+        });
+        const current = (session: Session) => ({ ...session, current: session.id === ctx.state.session.id });
+        ctx.body = { items: items.map(current), nextCursor };
+      },
+    ),
   );
 
   router.delete(
     '/sessions',
-    endpoint(query({}), bySession, async function revokeOthers(ctx) {
+    endpoint(query({}), bySession, answers(204, null), async function revokeOthers(ctx) {
       const { user, session } = ctx.state;
       const connection = connectionOf(ctx);
       await revokeSessions({ ...originOf(ctx, shared), userId: user.id, except: session.id, connection });
@@ -111,7 +127,7 @@ export function sessionListRoutes(router: Router, shared: ReadSharedOptions): vo
 
   router.delete(
     '/sessions/:id',
-    endpoint(query({}), bySession, async function revokeOne(ctx) {
+    endpoint(query({}), bySession, answers(204, null, 'not_found'), async function revokeOne(ctx) {
       const { id: userId } = ctx.state.user;
       const sessionId = ctx.params.id as string;
       await revokeSessions({ ...originOf(ctx, shared), userId, sessionId, connection: connectionOf(ctx) });

@@ -1,17 +1,19 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
+import type { Origin } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
 import { requireRecentSignIn } from '../../middleware/require-recent-sign-in.js';
-import { connectionOf } from '../../runtime/connection.js';
 import type { ProvidedIdentity } from '../../services/federation/identity-of.js';
 import { linkIdentity } from '../../services/federation/link-identity.js';
 import { signInByIdentity } from '../../services/federation/sign-in-by-identity.js';
 import { identityOfTelegram, type TelegramPayload } from '../../services/federation/telegram-payload.js';
 import { type Guess, guess } from '../../services/identity/guessing-budget.js';
-import { originOf } from '../answers.js';
+import { asked } from '../answers.js';
+import { signedInResource, urlResource } from '../resources.js';
 import { answerSignedIn, delivery } from './answer-signed-in.js';
 import type { OAuthShared } from './oauth-shared.js';
 
@@ -35,9 +37,17 @@ export function telegramRoutes(router: Router, shared: OAuthShared): void {
   router.post(
     '/oauth/telegram',
     body(signed, { ...told, ...delivery }),
+    answers(
+      200,
+      signedInResource(shared),
+      'not_found',
+      'credentials_invalid',
+      'second_factor_required',
+      'rate_limited',
+    ),
     async function signInByTelegram(ctx) {
       const { tokenDelivery, ...payload } = ctx.request.body;
-      const by = { ...shared, ...originOf(ctx, shared), connection: connectionOf(ctx, shared.connection) };
+      const by = asked(ctx, shared);
       const identity = await identityOf(payload, by);
       const signedIn = await signInByIdentity({ ...by, identity, delivery: tokenDelivery });
       answerSignedIn(ctx, signedIn, tokenDelivery, shared);
@@ -46,23 +56,28 @@ export function telegramRoutes(router: Router, shared: OAuthShared): void {
 
   router.post(
     '/providers/telegram',
-    endpoint(body(signed, told), bySession, recent, async function linkTelegram(ctx) {
-      const { user, session } = ctx.state;
-      const by = { ...shared, ...originOf(ctx, shared), connection: connectionOf(ctx) };
-      const identity = await identityOf(ctx.request.body, by);
-      await linkIdentity({ ...by, userId: user.id, sessionId: session.id, identity });
-      ctx.body = { url: null }; // there is nowhere to go: it is linked
-    }),
+    endpoint(
+      body(signed, told),
+      bySession,
+      recent,
+      answers(200, urlResource, 'not_found', 'credentials_invalid', 'conflict', 'rate_limited'),
+      async function linkTelegram(ctx) {
+        const { user, session } = ctx.state;
+        const by = asked(ctx, shared);
+        const identity = await identityOf(ctx.request.body, by);
+        await linkIdentity({ ...by, userId: user.id, sessionId: session.id, identity });
+        ctx.body = { url: null }; // there is nowhere to go: it is linked
+      },
+    ),
   );
 }
 
 function identityOf(
   payload: TelegramPayload,
-  { providers: { telegram }, ...by }: OAuthShared & Pick<Guess, 'connection' | 'ip'>,
+  { providers: { telegram }, ...by }: OAuthShared & Origin & Pick<Guess, 'connection'>,
 ): Promise<ProvidedIdentity> {
   if (!telegram) throw refuse('not_found');
-  const { connection, keyring, credentialRate, ip } = by;
-  return guess({ connection, keyring, credentialRate, ip, route: 'oauth' }, () =>
-    identityOfTelegram(payload, telegram.botToken, connection),
+  return guess({ ...by, route: 'oauth', failure: 'user.sign-in-failed' }, () =>
+    identityOfTelegram(payload, telegram.botToken, by.connection),
   );
 }

@@ -3,6 +3,7 @@ import type { Connection, Types } from 'mongoose';
 import { refuse } from '../../errors.js';
 import { ApiKeys, liveApiKey, type StoredApiKey } from '../../models/api-key.js';
 import { Memberships } from '../../models/membership.js';
+import { Organizations } from '../../models/organization.js';
 import { credentialPaths, type StoredUser, Users } from '../../models/user.js';
 import type { ApiKey } from '../../runtime/api-key.js';
 import { database } from '../../runtime/database.js';
@@ -68,7 +69,12 @@ type Joined = StoredApiKey & {
   now: Date;
   users: (StoredUser & { _id: Types.ObjectId })[];
   memberships: unknown[];
+  organizations: unknown[];
 };
+
+/** Whether the key's user is a member of the organization that it is for, which is still there. */
+const belongs = ({ organization, memberships, organizations }: Joined): boolean =>
+  !organization || (memberships.length > 0 && organizations.length > 0);
 
 const hidden = Object.fromEntries(credentialPaths.map((path) => [`users.${path}`, 0]));
 
@@ -87,12 +93,20 @@ async function read(connection: Connection, hash: string): Promise<LiveApiKey> {
         as: 'memberships',
       },
     },
+    {
+      $lookup: {
+        from: Organizations(connection).collection.name,
+        localField: 'organization',
+        foreignField: '_id',
+        pipeline: [{ $project: { _id: 1 } }],
+        as: 'organizations',
+      },
+    },
     { $project: { ...hidden, hash: 0 } },
     { $set: { now: '$$NOW' } },
   ]);
   const user = found?.users[0];
-  if (!found || !user || (found.organization && found.memberships.length === 0))
-    throw refuse('token_invalid');
+  if (!found || !user || !belongs(found)) throw refuse('token_invalid');
   if (user.status === 'inactive') throw refuse('user_inactive');
   const { expiresAt, now, allowedIps } = found;
   const endsAt = expiresAt

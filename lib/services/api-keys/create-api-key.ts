@@ -8,10 +8,11 @@ import { Users } from '../../models/user.js';
 import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
-import { inTurn } from '../../runtime/in-turn.js';
 import { canonicalNetwork } from '../../runtime/networks.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
+import { turnstile } from '../../runtime/turnstile.js';
+import { permissionCode } from '../roles/permission-code.js';
 import { requireLiveSession } from '../sessions/require-live-session.js';
 import { makeApiKey } from './api-key-text.js';
 import { asApiKey, type ShownApiKey } from './as-api-key.js';
@@ -37,11 +38,6 @@ export interface NewApiKey extends Origin {
 /** More than anybody has programs. */
 const most = 100;
 
-const scope = Joi.string()
-  .max(100)
-  .pattern(/^[a-z][a-z0-9-]*(\.[a-z0-9-]+)*(\.\*)?$/)
-  .messages({ 'string.pattern.base': 'must be a permission code such as images.write or images.*' });
-
 const network = Joi.string()
   .max(50)
   .custom((text: string, helpers) => {
@@ -51,7 +47,7 @@ const network = Joi.string()
 
 /** What a client may say of a new key, beside its name. */
 export const apiKeyFields = {
-  scopes: Joi.array().items(scope).max(100) as Joi.ArraySchema<string[]>,
+  scopes: Joi.array().items(permissionCode).max(100) as Joi.ArraySchema<string[]>,
   organizationId: Joi.string().max(100),
   allowedIps: Joi.array().items(network).max(100) as Joi.ArraySchema<string[]>,
   uses: Joi.number().integer().min(1).max(1_000_000_000),
@@ -112,7 +108,7 @@ export async function createApiKey(input: NewApiKey & SharedOptions): Promise<Sh
     });
     return created;
   };
-  return inTurn(connection, `api-keys of ${user}`, () => transaction(connection, make));
+  return turnstile(connection).soon(`api-keys of ${user}`, () => transaction(connection, make));
 }
 
 const past = () =>

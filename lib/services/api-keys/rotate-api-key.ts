@@ -6,8 +6,8 @@ import { changed } from '../../models/revocation.js';
 import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
-import { inTurn } from '../../runtime/in-turn.js';
 import { transaction } from '../../runtime/transaction.js';
+import { turnstile } from '../../runtime/turnstile.js';
 import type { ShownApiKey } from './as-api-key.js';
 import { issueKey, requireIssuer } from './create-api-key.js';
 
@@ -76,7 +76,7 @@ export async function rotateApiKey({
     });
     return created;
   };
-  return inTurn(connection, `api-keys of ${user}`, () => transaction(connection, make));
+  return turnstile(connection).soon(`api-keys of ${user}`, () => transaction(connection, make));
 }
 
 async function whyNot(

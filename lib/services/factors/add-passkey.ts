@@ -1,5 +1,6 @@
 import Joi from 'joi';
 import { refuse } from '../../errors.js';
+import { notifyCredential } from '../../mail/notify-credential.js';
 import { Users } from '../../models/user.js';
 import type { StoredPasskey } from '../../models/user-credentials.js';
 import { opened } from '../../runtime/connection.js';
@@ -66,6 +67,8 @@ export async function addPasskey(input: AddPasskey & SharedOptions): Promise<Pas
       action: 'factor.passkey-added',
       passkey: passkey.id,
     });
+    const notice = { to: user.email, change: 'added', credential: 'a passkey' } as const;
+    await notifyCredential(connection, session, notice, given);
   }).catch((error: unknown) => {
     throw isDuplicate(error, 'passkeys.id')
       ? refuse('conflict', { detail: 'It is registered already' })

@@ -1,11 +1,12 @@
 import Joi from 'joi';
 import { refuse } from '../../errors.js';
+import { notifyCredential } from '../../mail/notify-credential.js';
 import { Sessions } from '../../models/session.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
 import type { Key } from '../../runtime/keyring.js';
 import { readOptions, type SharedOptions, signingKeys } from '../../runtime/options.js';
-import { open } from '../../runtime/sealing.js';
+import { isOpenable, open } from '../../runtime/sealing.js';
 import { transaction } from '../../runtime/transaction.js';
 import { guess } from '../identity/guessing-budget.js';
 import { changeCredentials } from '../sessions/change-credentials.js';
@@ -36,12 +37,13 @@ export async function confirmTotp(input: ConfirmTotp & SharedOptions): Promise<r
   const keep = objectId(given.sessionId);
   const found = await userNow(connection, given.userId);
   const { totp } = found?.user ?? {};
-  if (!found || !keep || !totp || totp.confirmedAt)
+  if (!found || !keep || !totp || totp.confirmedAt || !isOpenable(given.keyring, totp))
     throw refuse('conflict', { detail: 'Send POST /auth/totp first' });
   const { _id, email } = found.user;
   const recoveryCodes = newRecoveryCodes();
   const filter = { _id, 'totp.secret': totp.secret, 'totp.confirmedAt': null };
-  await guess({ ...given, connection, route: 'totp', account: email }, async () => {
+  const by = { ...given, connection, route: 'totp', account: email, failure: 'factor.totp-refused' };
+  await guess(by, async () => {
     const lastStep = stepOfOffered(found, given.code, given.keyring);
     if (lastStep === null) throw refuse('credentials_invalid');
     const proved = { 'totp.lastStep': lastStep, 'totp.recoveryCodes': recoveryCodes.map(hashOfRecoveryCode) };
@@ -53,6 +55,8 @@ export async function confirmTotp(input: ConfirmTotp & SharedOptions): Promise<r
       if (!user) throw refuse('conflict', { detail: 'There is a newer secret, or it is confirmed already' });
       await Sessions(connection).prove({ _id: keep, user: _id }, user.credentialEpoch, 'totp', session);
       await auditFactor(connection, session, given, { action: 'factor.totp-enrolled' });
+      const notice = { to: user.email, change: 'added', credential: 'an authenticator app' } as const;
+      await notifyCredential(connection, session, notice, given);
     });
   });
   return Object.freeze(recoveryCodes);

@@ -1,5 +1,6 @@
 import Joi from 'joi';
 import { refuse } from '../../errors.js';
+import { notifyCredential } from '../../mail/notify-credential.js';
 import { Users } from '../../models/user.js';
 import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
@@ -50,5 +51,7 @@ export async function removePasskey(input: RemovePasskey & SharedOptions): Promi
       throw refuse(exists ? 'last_credential' : 'not_found');
     }
     await auditFactor(connection, session, given, { action: 'factor.passkey-removed', passkey: id });
+    const notice = { to: user.email, change: 'removed', credential: 'a passkey' } as const;
+    await notifyCredential(connection, session, notice, given);
   });
 }

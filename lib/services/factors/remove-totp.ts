@@ -1,4 +1,5 @@
 import { refuse } from '../../errors.js';
+import { notifyCredential } from '../../mail/notify-credential.js';
 import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
@@ -31,5 +32,7 @@ export async function removeTotp(input: Asker & SharedOptions): Promise<void> {
     });
     if (!user) throw refuse('not_found');
     await auditFactor(connection, session, given, { action: 'factor.totp-removed' });
+    const notice = { to: user.email, change: 'removed', credential: 'an authenticator app' } as const;
+    await notifyCredential(connection, session, notice, given);
   });
 }

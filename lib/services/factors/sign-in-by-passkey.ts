@@ -49,11 +49,14 @@ export async function signInByPasskey(input: PasskeySignIn & SharedOptions): Pro
   const given = { ...read, connection: opened(read.connection) };
   const { connection, credential, delivery, ip, userAgent, requestId } = given;
   const origin = { ip, userAgent, requestId };
-  const user = await guess({ ...given, route: 'passkey' }, async () => {
+  let claimed: string | undefined;
+  const by = { ...given, route: 'passkey', failure: 'user.sign-in-failed', whose: () => claimed };
+  const user = await guess(by, async () => {
     const { clientDataJSON } = credential.response;
     const { keyring } = given;
     const challenge = await spendChallenge(connection, 'passkey sign-in', keyring, clientDataJSON);
     const { owner, passkey } = await ownerOf(connection, credential);
+    claimed = String(owner._id);
     const use = await provedBy(challenge, passkey, given);
     const noted = await database(() => Users(connection).usePasskey(owner._id, use));
     if (noted.matchedCount === 0) throw refuse('credentials_invalid');

@@ -3,7 +3,7 @@ import type { Origin } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
 import { Users } from '../../models/user.js';
 import type { Key } from '../../runtime/keyring.js';
-import { open, seal } from '../../runtime/sealing.js';
+import { isOpenable, open, seal } from '../../runtime/sealing.js';
 import { auditFactor } from './audit-factor.js';
 import { hashOfRecoveryCode } from './recovery-codes.js';
 import { isTotp, timeStepOf, totpPurpose } from './totp.js';
@@ -20,7 +20,8 @@ export interface SecondFactorUse extends Origin {
  * Uses up a code of the user's TOTP or a recovery code, in one conditional write of a transaction: of those who present it at
  * once, one succeeds. Gives the factor that it proves.
  *
- * @throws {TollgateError} `credentials_invalid` (401) when it is wrong or was used before, or the user has no second factor
+ * @throws {TollgateError} `credentials_invalid` (401) when it is wrong or was used before, the user has no second factor, or its secret is
+ *   sealed with a key that was dropped (`detail` says so; recovery codes need none)
  */
 export async function spendSecondFactor(
   connection: Connection,
@@ -52,6 +53,10 @@ async function spendTotp(
   keyring: readonly Key[],
 ): Promise<void> {
   if (!totp?.confirmedAt) throw refuse('credentials_invalid');
+  if (!isOpenable(keyring, totp))
+    throw refuse('credentials_invalid', {
+      detail: 'Codes of this app cannot be checked any more: use a recovery code, and set the app up again',
+    });
   const purpose = totpPurpose(_id);
   const secret = open(keyring, purpose, { keyId: totp.keyId, sealed: totp.secret });
   const step = timeStepOf({ secret, code, now, after: totp.lastStep });

@@ -57,7 +57,8 @@ export async function verifySecondFactor(
   const use = { found, code, keyring, ip, userAgent, requestId };
   const { factors, delivery: first } = challenge.data as InterruptedSignIn;
   const delivery = given.delivery ?? first;
-  const signedIn = await guess({ ...given, connection, route: 'totp', account: user.email }, () =>
+  const by = { ...given, connection, route: 'totp', account: user.email, failure: 'user.sign-in-failed' };
+  const signedIn = await guess(by, () =>
     transaction(connection, async (session) => {
       const factor = await spendSecondFactor(connection, session, use);
       const redeemed = await OneTimeTokens(connection).redeem(challenge._id, 'second-factor', session);

@@ -1,4 +1,5 @@
 import type { Connection } from 'mongoose';
+import type { Origin } from '../../audit/record-audit.js';
 import { isTollgateError, refuse } from '../../errors.js';
 import { OneTimeTokens } from '../../models/one-time-token.js';
 import { database } from '../../runtime/database.js';
@@ -12,7 +13,7 @@ import type { Provider } from './provider.js';
 /** Seconds that a handshake may take. */
 export const handshakeTtl = 600;
 
-export interface FinishHandshake extends Pick<Guess, 'keyring' | 'credentialRate' | 'ip'> {
+export interface FinishHandshake extends Pick<Guess, 'keyring' | 'credentialRate' | keyof Origin> {
   readonly connection: Connection;
   readonly provider: Provider;
   /** Of the browser that came back with their state. */
@@ -36,7 +37,7 @@ export async function finishHandshake({
 }: FinishHandshake): Promise<ProvidedIdentity> {
   const { connection } = by;
   const id = objectId(secrets.state.slice(0, 24)); // 96 of its 160 random bits
-  return counted({ ...by, route: 'oauth' }, async () => {
+  return counted({ ...by, route: 'oauth', failure: 'user.sign-in-failed' }, async () => {
     const fresh = id && (await database(() => OneTimeTokens(connection).spend(id, 'oauth', handshakeTtl)));
     if (!fresh) throw refuse('token_used');
     return ask(async () => identityOf(provider, await endHandshake(provider, secrets, code), secrets));

@@ -14,9 +14,20 @@ export interface Tokens {
   readonly idToken: string | undefined;
 }
 
-/** Begins an authorization code flow (RFC 6749, PKCE by RFC 7636): the URL to send the browser to. */
-export async function beginHandshake(provider: Provider): Promise<{ url: string; secrets: Secrets }> {
-  const { location, session } = await viaGrant(provider, '/connect/provider', {}, undefined);
+/** A provider that has keys says when the person last proved who they are (`auth_time`) if it is told how long ago that may be, in seconds. */
+const anyTime = '31536000';
+
+/**
+ * Begins an authorization code flow (RFC 6749, PKCE by RFC 7636): the URL to send the browser to. With `anew` the provider is to let the
+ * person prove who they are now, whatever it remembers (OpenID Connect Core 1.0, 3.1.2.1).
+ */
+export async function beginHandshake(
+  provider: Provider,
+  { anew = false }: { readonly anew?: boolean | undefined } = {},
+): Promise<{ url: string; secrets: Secrets }> {
+  const asked = anew ? { max_age: '0', prompt: 'login' } : { max_age: anyTime };
+  const more = provider.keys ? asked : {};
+  const { location, session } = await viaGrant({ ...provider, more }, '/connect/provider', {}, undefined);
   const { state, nonce, code_verifier } = session as unknown as Secrets;
   if (!location || !state || !nonce || !code_verifier) throw new Error('grant began no handshake');
   return { url: location, secrets: { state, nonce, code_verifier } };
@@ -44,13 +55,13 @@ const isInvalidClient = (error: unknown): boolean =>
  * neutral name keeps grant from applying the quirks that it knows of providers by name.
  */
 async function viaGrant(
-  provider: Provider,
+  provider: Provider & { readonly more?: Readonly<Record<string, string>> },
   originalUrl: string,
   query: Readonly<Record<string, string>>,
   began: object | undefined,
   method = 'client_secret_post',
 ): Promise<{ location: string | undefined; session: Readonly<Record<string, unknown>> }> {
-  const { authorizeUrl, tokenUrl, clientId, clientSecret, scope, redirectUri } = provider;
+  const { authorizeUrl, tokenUrl, clientId, clientSecret, scope, redirectUri, more = {} } = provider;
   const handler = g.default.koa({
     config: {
       provider: {
@@ -60,6 +71,7 @@ async function viaGrant(
         key: clientId,
         secret: clientSecret,
         scope,
+        custom_params: more,
         redirect_uri: redirectUri,
         token_endpoint_auth_method: method,
         state: true,

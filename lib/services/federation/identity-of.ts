@@ -13,6 +13,8 @@ export interface ProvidedIdentity {
   readonly email: string | null;
   readonly name: string | null;
   /** The address that a new account gets: one which is surely this person's, `verified` when mail reaches them there. */
+  /** When the person last proved to the provider who they are; null: it does not say, and perhaps that was long ago; undefined: just now. */
+  readonly provedAt?: Date | null | undefined;
   readonly address: { readonly email: string; readonly verified: boolean } | null;
 }
 
@@ -53,13 +55,26 @@ async function byIdToken(provider: Provider, tokens: Tokens, { nonce }: Secrets)
   const severalAudiences = Array.isArray(payload.aud) && payload.aud.length > 1;
   if ((severalAudiences || payload.azp !== undefined) && payload.azp !== clientId)
     throw new Error('The id_token is for another client');
-  if (payload.email !== undefined || !profileUrl) return identity(provider, payload.sub, payload);
+  const said = provedAt(payload.auth_time);
+  const proved = said && { provedAt: said };
+  if (payload.email !== undefined || !profileUrl)
+    return { ...identity(provider, payload.sub, payload), ...proved };
   const profile = record(await jsonAt(profileUrl, tokens.accessToken));
   if (profile.sub !== payload.sub) throw new Error("The profile is another subject's");
-  return identity(provider, payload.sub, profile);
+  return { ...identity(provider, payload.sub, profile), ...proved };
 }
 
-function identity({ name: provider, issuer }: Provider, subject: unknown, said: Said): ProvidedIdentity {
+/** `auth_time` of OpenID Connect Core 1.0, section 2, in seconds. */
+const provedAt = (seconds: unknown): Date | null =>
+  typeof seconds === 'number' && seconds > 0 && Number.isSafeInteger(seconds)
+    ? new Date(seconds * 1000)
+    : null;
+
+function identity(
+  { name: provider, issuer, countsAsRecent }: Provider,
+  subject: unknown,
+  said: Said,
+): ProvidedIdentity {
   const named = typeof subject === 'number' ? String(subject) : subject;
   if (typeof named !== 'string' || named === '' || named.length > 255)
     throw new Error('The subject has no name');
@@ -73,6 +88,7 @@ function identity({ name: provider, issuer }: Provider, subject: unknown, said: 
     email,
     name,
     address: email && verified ? { email, verified } : null,
+    provedAt: countsAsRecent ? undefined : null,
   };
 }
 

@@ -1,16 +1,17 @@
 import type { Connection } from 'mongoose';
 import { type Origin, recordAudit } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
+import type { MailOptions } from '../../mail/enqueue-mail.js';
+import { notifyCredential } from '../../mail/notify-credential.js';
 import { changed } from '../../models/revocation.js';
-import { liveSession, Sessions } from '../../models/session.js';
 import { Users } from '../../models/user.js';
 import { readUserId } from '../../models/user-id.js';
 import { isDuplicate } from '../../runtime/database.js';
-import { objectId } from '../../runtime/ids.js';
 import { transaction } from '../../runtime/transaction.js';
+import { requireLiveSession } from '../sessions/require-live-session.js';
 import type { ProvidedIdentity } from './identity-of.js';
 
-export interface LinkIdentity extends Origin {
+export interface LinkIdentity extends Origin, MailOptions {
   readonly connection: Connection;
   readonly userId: string;
   /** The session in which the user asked for it; it must still live. */
@@ -27,16 +28,17 @@ export interface LinkIdentity extends Origin {
 export async function linkIdentity(given: LinkIdentity): Promise<void> {
   const { connection, userId, sessionId, identity, ip, userAgent, requestId } = given;
   const { provider, issuer, subject, email } = identity;
+  const user = readUserId(connection, userId);
+  if (!user) throw refuse('session_revoked');
   await transaction(connection, async (session) => {
-    const here = { _id: objectId(sessionId), user: readUserId(connection, userId), ...liveSession };
-    const live = await Sessions(connection).findOne(here, null, { session }).lean();
-    if (!live) throw refuse('session_revoked');
-    const { user, credentialEpoch } = live;
-    const link = { provider, issuer, subject, email };
-    if (await Users(connection).link(user, credentialEpoch, link, session)) {
+    const epoch = await requireLiveSession(connection, session, { user, sessionId });
+    const owner = await Users(connection).link(user, epoch, { provider, issuer, subject, email }, session);
+    if (owner) {
       const target = { type: 'user', id: userId };
       const act = { connection, session, actor: userId, target, ip, userAgent, requestId };
       await recordAudit({ ...act, action: 'identity.linked', details: { provider } });
+      const notice = { to: owner.email, change: 'added', credential: elsewhere(provider) } as const;
+      await notifyCredential(connection, session, notice, given);
       await changed(connection, session, `user:${userId}`);
       return;
     }
@@ -46,3 +48,6 @@ export async function linkIdentity(given: LinkIdentity): Promise<void> {
     throw isDuplicate(error, 'identities.issuer') ? refuse('conflict') : error;
   });
 }
+
+/** What a mail calls an account at a provider. */
+export const elsewhere = (provider: string): string => `an account at ${provider}`;

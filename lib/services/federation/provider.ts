@@ -20,6 +20,8 @@ export interface Provider {
   readonly authMethods: readonly string[];
   /** Whether it names itself in every answer (RFC 9207), so that one without a name is not its own. */
   readonly namesItself?: boolean | undefined;
+  /** Whether a sign-in of which it does not say when the person proved who they are is taken for one just now. */
+  readonly countsAsRecent?: boolean | undefined;
   /** The keys of its id_tokens; without them the profile tells who somebody is. */
   readonly keys?: JWTVerifyGetKey | undefined;
 }

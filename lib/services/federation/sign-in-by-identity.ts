@@ -1,20 +1,29 @@
-import type { Connection } from 'mongoose';
+import mongoose, { type Connection } from 'mongoose';
 import { type Origin, recordAudit } from '../../audit/record-audit.js';
 import { isTollgateError, refuse } from '../../errors.js';
 import { Users } from '../../models/user.js';
 import { database, isDuplicate } from '../../runtime/database.js';
 import type { ReadSharedOptions, RoleNames } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
+import type { OwnFields } from '../../runtime/user.js';
 import { completeSignIn } from '../identity/complete-sign-in.js';
 import { proveAddress } from '../identity/prove-address.js';
 import type { FoundUser, SignedInSession } from '../sessions/start-session.js';
 import type { ProvidedIdentity } from './identity-of.js';
+
+/** Who a new user is elsewhere: what the application's own fields of them are made of. */
+export interface NewPerson extends Pick<ProvidedIdentity, 'provider' | 'subject' | 'email' | 'name'> {}
+
+/** Gives the application's own fields of a user who is made at a sign-in elsewhere. */
+export type Provision = (person: NewPerson) => Partial<OwnFields> | Promise<Partial<OwnFields>>;
 
 export interface UserByIdentity extends Origin {
   readonly connection: Connection;
   readonly identity: ProvidedIdentity;
   /** Whether somebody who has no account gets one. */
   readonly autoProvision: boolean;
+  /** Default: no fields of its own. */
+  readonly provision?: Provision | undefined;
   readonly roleNames: RoleNames;
 }
 
@@ -31,11 +40,13 @@ export interface IdentitySignIn extends ReadSharedOptions, UserByIdentity {
  * (password, identities, passkeys, sessions); a verified user has it, and must link the identity while signed in.
  *
  * @throws {TollgateError} `email_unverified` (403) when the provider vouches for no address, `email_taken` (409) when a verified
- *   user has it, `credentials_invalid` (401) when the user is deactivated or may not be made, and what `completeSignIn` throws
+ *   user has it, `credentials_invalid` (401) when the user is deactivated or may not be made, `identity_provider_unavailable` (503) when the
+ *   application's own fields are required and `provision` gave none, and what `completeSignIn` throws
  */
 export async function signInByIdentity(given: IdentitySignIn): Promise<SignedInSession> {
   const user = await userByIdentity(given);
-  return completeSignIn({ ...given, user, factors: ['oauth'] });
+  const { provedAt } = given.identity;
+  return completeSignIn({ ...given, user, factors: ['oauth'], provedAt });
 }
 
 /** The user of an identity, by the same rules, without a session. */
@@ -76,10 +87,12 @@ const stored = ({ provider, issuer, subject, email }: ProvidedIdentity) => ({
 });
 
 async function provision(
-  { connection, identity, roleNames, ip, userAgent, requestId }: UserByIdentity,
+  { connection, identity, roleNames, provision: fieldsOf, ip, userAgent, requestId }: UserByIdentity,
   { email, verified }: Address,
 ): Promise<FoundUser> {
+  const { provider, subject, name } = identity;
   const document = {
+    ...(await fieldsOf?.({ provider, subject, email: identity.email, name })),
     email,
     emailVerified: verified,
     name: identity.name,
@@ -94,8 +107,14 @@ async function provision(
     await recordAudit({ ...act, action: 'user.created' });
     await recordAudit({ ...act, action: 'identity.linked' });
     return user.toObject();
+  }).catch((cause: unknown) => {
+    throw isIncomplete(cause) ? refuse('identity_provider_unavailable', { cause }) : cause;
   });
 }
+
+/** The application's own schema wants fields that nobody gave, or knows none of those that `provision` gave: nothing that the person can mend. */
+const isIncomplete = (error: unknown): boolean =>
+  error instanceof mongoose.Error.ValidationError || error instanceof mongoose.Error.StrictModeError;
 
 /** Whoever made the account has never proved the address, so nothing of theirs stays. */
 async function takeOver(

@@ -2,6 +2,8 @@ import { LRUCache } from 'lru-cache';
 import type { Connection } from 'mongoose';
 import { recordAudit } from '../../audit/record-audit.js';
 import { isTollgateError, refuse } from '../../errors.js';
+import type { MailOptions } from '../../mail/enqueue-mail.js';
+import { notifyCredential } from '../../mail/notify-credential.js';
 import { changed } from '../../models/revocation.js';
 import { credentialPaths, Users } from '../../models/user.js';
 import { readUserId } from '../../models/user-id.js';
@@ -15,11 +17,12 @@ import { asUser } from '../identity/as-user.js';
 import { canonicalEmail } from '../identity/canonical-email.js';
 import type { FoundUser } from '../sessions/start-session.js';
 import type { ProvidedIdentity } from './identity-of.js';
+import { elsewhere } from './link-identity.js';
 import { userByIdentity } from './sign-in-by-identity.js';
 import type { VerifiedMember } from './stytch-session.js';
 
 /** How the users of members are found and made. */
-export interface StytchRules extends ReadStytchOptions {
+export interface StytchRules extends ReadStytchOptions, MailOptions {
   readonly strict: boolean;
   readonly roleNames: RoleNames;
 }
@@ -84,19 +87,19 @@ async function read(connection: Connection, id: string, identity: ProvidedIdenti
 async function find(
   connection: Connection,
   identity: ProvidedIdentity,
-  { autoProvision, linkByEmail, roleNames }: Omit<StytchRules, 'strict'>,
+  { autoProvision, linkByEmail, roleNames, ...mail }: Omit<StytchRules, 'strict'>,
 ): Promise<string> {
   try {
     return String((await userByIdentity({ connection, identity, autoProvision, roleNames }))._id);
   } catch (error) {
-    if (linkByEmail && isTollgateError(error, 'email_taken')) return link(connection, identity);
+    if (linkByEmail && isTollgateError(error, 'email_taken')) return link(connection, identity, mail);
     if (!isTollgateError(error, 'credentials_invalid')) throw error;
     throw refuse('token_invalid', { detail: 'This member has no user here' });
   }
 }
 
 /** Adds the identity to the user who has proved the same address. */
-async function link(connection: Connection, identity: ProvidedIdentity): Promise<string> {
+async function link(connection: Connection, identity: ProvidedIdentity, mail: MailOptions): Promise<string> {
   const { address, name: _, ...said } = identity;
   const judged = {
     email: address?.email as string,
@@ -112,6 +115,8 @@ async function link(connection: Connection, identity: ProvidedIdentity): Promise
     const target = { type: 'user', id };
     const details = { provider: 'stytch' };
     await recordAudit({ connection, session, action: 'identity.linked', actor: id, target, details });
+    const notice = { to: user.email, change: 'added', credential: elsewhere('stytch') } as const;
+    await notifyCredential(connection, session, notice, mail);
     await changed(connection, session, `user:${id}`);
     return id;
   });

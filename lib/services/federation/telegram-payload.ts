@@ -45,7 +45,15 @@ export async function identityOfTelegram(
   const name = [payload.first_name, payload.last_name].filter(Boolean).join(' ').slice(0, 200) || null;
   const address = { email: `telegram-${payload.id}@telegram.invalid`, verified: false };
   const subject = String(payload.id);
-  return { provider: 'telegram', issuer: 'https://telegram.org', subject, email: null, name, address };
+  const identity = {
+    provider: 'telegram',
+    issuer: 'https://telegram.org',
+    subject,
+    email: null,
+    name,
+    address,
+  };
+  return { ...identity, provedAt: null }; // the widget knows who is signed in to Telegram
 }
 
 /** Where a field holds line feeds, what was signed can be read in two ways: then nobody knows what Telegram said. */

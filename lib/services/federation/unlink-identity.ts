@@ -1,14 +1,17 @@
 import type { Connection } from 'mongoose';
 import { type Origin, recordAudit } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
+import type { MailOptions } from '../../mail/enqueue-mail.js';
+import { notifyCredential } from '../../mail/notify-credential.js';
 import { Users } from '../../models/user.js';
 import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
 import { transaction } from '../../runtime/transaction.js';
 import { changeCredentials } from '../sessions/change-credentials.js';
+import { elsewhere } from './link-identity.js';
 
-export interface UnlinkIdentity extends Origin {
+export interface UnlinkIdentity extends Origin, MailOptions {
   readonly userId: string;
   /** The name of the provider. */
   readonly provider: string;
@@ -22,7 +25,7 @@ export interface UnlinkIdentity extends Origin {
  *
  * @throws {TollgateError} `not_found` (404) when the user has linked none of this provider, `last_credential` (409) when there
  *   would be no password, no other identity and no passkey left, `session_revoked` (401) when `keep` has ended
- * @example await unlinkIdentity({ userId: user.id, provider: 'google', keep: session.id });
+ * @example await unlinkIdentity({ ...shared, userId: user.id, provider: 'google', keep: session.id });
  */
 export async function unlinkIdentity({ userId, provider, keep, ...rest }: UnlinkIdentity): Promise<void> {
   const connection = opened(rest.connection);
@@ -51,5 +54,7 @@ export async function unlinkIdentity({ userId, provider, keep, ...rest }: Unlink
     const target = { type: 'user', id: userId };
     const act = { connection, session, actor: userId, target, ip, userAgent, requestId };
     await recordAudit({ ...act, action: 'identity.unlinked', details: { provider } });
+    const notice = { to: user.email, change: 'removed', credential: elsewhere(provider) } as const;
+    await notifyCredential(connection, session, notice, rest);
   });
 }

@@ -53,9 +53,9 @@ export async function verifyStytchSession(
     input,
     own,
   );
-  const { token, stytch, strict, roleNames, ip } = given;
+  const { token, stytch, strict, roleNames, mail, smtpUrl, ip } = given;
   const connection = opened(given.connection);
-  const rules = { ...stytch, strict, roleNames };
+  const rules = { ...stytch, strict, roleNames, mail, smtpUrl };
   const admit: StytchAsking['admit'] = ip ? guessing({ ...given, connection, ip }) : (ask) => ask();
   return stytchSignedIn(connection, stytchVerifier(stytch), { ...rules, token, admit });
 }

@@ -48,7 +48,8 @@ export async function changePassword(input: PasswordChange & SharedOptions): Pro
   const user = await database(() => Users(connection).findById(readUserId(connection, given.userId)).lean());
   if (!user) throw refuse('credentials_invalid');
   refuseOwnAddress(given.newPassword, user.email, 'newPassword');
-  await guess({ ...given, connection, route: 'password', account: user.email }, async () => {
+  const by = { ...given, connection, route: 'password', account: user.email };
+  await guess({ ...by, failure: 'password.change-failed' }, async () => {
     const genuine = await verifyPassword(given.currentPassword, user.password, given, known);
     if (!genuine) throw refuse('credentials_invalid');
   });

@@ -1,18 +1,19 @@
 import Joi from 'joi';
-import { recordAudit } from '../../audit/record-audit.js';
+import { type Origin, originFields, recordAudit } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
 import { Users, userSchema } from '../../models/user.js';
 import { opened } from '../../runtime/connection.js';
-import { isDuplicate } from '../../runtime/database.js';
+import { database, isDuplicate } from '../../runtime/database.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
 import type { OwnFields, User } from '../../runtime/user.js';
+import { holdGlobalRoles, type Manager, managerFields, refuseActs } from '../administration/manager.js';
 import { asUser } from './as-user.js';
 import { emailSchema } from './canonical-email.js';
 import { newPassword } from './new-password.js';
 import { hashPassword, type PasswordHash, type PasswordOptions } from './password.js';
 
-export interface NewUser {
+export interface NewUser extends Manager, Origin {
   email: string;
   /** 8–256 characters, none of the most common; without one the user cannot sign in by password. */
   password?: string | undefined;
@@ -65,27 +66,39 @@ export const newUserSchemas = {
   fields: Joi.object().custom(refuseOurs),
 };
 
+const own = { ...newUserSchemas, ...managerFields, ...originFields };
+
 /**
- * Creates a user, whoever asks: the caller decides who may.
+ * Creates a user, whoever asks: the caller decides who may. With an `actor` their management rules decide.
  *
  * @throws {TypeError} when an argument is wrong
- * @throws {TollgateError} `email_taken` (409), `overloaded` (503), `database_unavailable` (503)
+ * @throws {TollgateError} `permission_missing` (403) when the rules of the actor's roles do not let them create users of `roles`, or they lack what those
+ *   hold; `email_taken` (409), `overloaded` (503), `database_unavailable` (503)
  * @example await createUser({ email: 'ada@example.com', password, roles: ['user', 'designer'] });
  */
 export async function createUser(input: NewUser & SharedOptions): Promise<User> {
-  const given = readOptions<NewUser>('createUser', input, newUserSchemas);
+  const given = readOptions<NewUser>('createUser', input, own);
   const connection = opened(given.connection);
   const { email, name = null, emailVerified = false, roles = [given.roleNames.user], fields } = given;
+  const acts = [['create', roles]] as const;
+  await database(() => refuseActs(connection, null, given, acts)); // nobody else's passwords are worth hashing
   const password = await passwordOf(given);
   const users = Users(connection);
   return transaction(connection, async (session) => {
+    await refuseActs(connection, session, given, acts);
+    await holdGlobalRoles(connection, session, given, roles);
     const document = { ...fields, email, name, emailVerified, roles: [...roles], password };
     const stored = await users.insertOne(document, { session });
     await recordAudit({
       connection,
       session,
       action: 'user.created',
+      actor: given.actor,
       target: { type: 'user', id: stored.id },
+      details: given.actor === undefined ? {} : { roles },
+      ip: given.ip,
+      userAgent: given.userAgent,
+      requestId: given.requestId,
     });
     return asUser(stored.toObject(), users);
   }).catch((error: unknown) => {

@@ -6,14 +6,19 @@ import { refuse } from '../../errors.js';
 import { enqueueMail } from '../../mail/enqueue-mail.js';
 import { ApiKeys } from '../../models/api-key.js';
 import { Claims } from '../../models/claim.js';
+import { Denials } from '../../models/denial.js';
 import { Erasures } from '../../models/erasure.js';
+import { Grants } from '../../models/grant.js';
+import { Invitations } from '../../models/invitation.js';
 import { Memberships } from '../../models/membership.js';
 import { OneTimeTokens } from '../../models/one-time-token.js';
 import { Organizations } from '../../models/organization.js';
 import { Outbox } from '../../models/outbox.js';
+import { Reservations } from '../../models/reservation.js';
 import { changed } from '../../models/revocation.js';
 import { Sessions } from '../../models/session.js';
 import { Subscriptions } from '../../models/subscription.js';
+import { Thresholds } from '../../models/threshold.js';
 import { Usage } from '../../models/usage.js';
 import { Users } from '../../models/user.js';
 import { readUserId } from '../../models/user-id.js';
@@ -39,7 +44,7 @@ const own = {
 };
 
 /**
- * Erases a user (GDPR, article 17): the account with its credentials, sessions, API keys, tokens, waiting mails, memberships, subscription, usage and kept answers, in
+ * Erases a user (GDPR, article 17): the account with its credentials, sessions, API keys, tokens, waiting mails, memberships, invitations, subscription, usage, grants, reservations and kept answers, in
  * one transaction; then what is personal in the audit log, which `cleanUp()` ends if this process does not. What was done, when, and by which id stays there.
  *
  * @throws {TollgateError} `not_found` (404); `last_owner` (409, extra `organizationId`) of an organization, `last_admin` (409); `database_unavailable` (503)
@@ -59,6 +64,7 @@ export async function eraseSubject(input: EraseSubject & SharedOptions): Promise
     await giveUpOwnership(connection, session, _id);
     await keepAnAdmin(connection, session, user, roleNames);
     await leave(connection, session, _id);
+    await uninvite(connection, session, user.email);
     await deleteAll(connection, session, _id, user.email);
     await Erasures(connection).insertMany([{ _id: subject.id, at: new Date() }], { session });
     if (notify) await enqueueMail(connection, session, { kind: 'account-erased', to: user.email });
@@ -74,6 +80,15 @@ async function leave(connection: Connection, session: ClientSession, user: Types
   const organizations = { _id: { $in: memberships.map(({ organization }) => organization) } };
   await Organizations(connection).updateMany(organizations, { $inc: { members: -1 } }, { session });
   await Memberships(connection).deleteMany({ user }, { session });
+}
+
+/** Open invitations for an address; the seats that they hold are free. */
+async function uninvite(connection: Connection, session: ClientSession, email: string): Promise<void> {
+  const invitations = await Invitations(connection).find({ email }, { organization: 1 }, { session }).lean();
+  const organizations = invitations.map(({ organization }) => organization);
+  const ids = invitations.map(({ _id }) => _id);
+  await Organizations(connection).freePlaces(organizations, ids, session);
+  await Invitations(connection).deleteMany({ email }, { session });
 }
 
 async function deleteAll(
@@ -93,6 +108,11 @@ async function deleteAll(
     { 'subject.type': 'user', 'subject.id': String(user) },
     { session },
   );
+  const who = { 'subject.type': 'user' as const, 'subject.id': String(user) };
+  await Grants(connection).deleteMany(who, { session });
+  await Reservations(connection).deleteMany(who, { session });
+  await Denials(connection).deleteMany({ subject: `user:${user}` }, { session });
+  await Thresholds(connection).deleteMany({ subject: `user:${user}` }, { session });
   await Usage(connection).deleteAllOf(`user:${user}`, session);
   await Claims(connection).deleteAllOf(`user:${user}`, session);
 }

@@ -3,7 +3,10 @@ import { asAuditEntry } from '../../audit/as-audit-entry.js';
 import { refuse } from '../../errors.js';
 import { ApiKeys } from '../../models/api-key.js';
 import { AuditEntries } from '../../models/audit-entry.js';
+import { Grants } from '../../models/grant.js';
+import { Invitations } from '../../models/invitation.js';
 import { Memberships } from '../../models/membership.js';
+import { Reservations } from '../../models/reservation.js';
 import { Sessions } from '../../models/session.js';
 import { Subscriptions } from '../../models/subscription.js';
 import { Usage } from '../../models/usage.js';
@@ -14,6 +17,7 @@ import { database } from '../../runtime/database.js';
 import type { Subject } from '../../runtime/subject.js';
 import { asApiKey } from '../api-keys/as-api-key.js';
 import { asSession } from '../sessions/as-session.js';
+import { asInvitation } from '../tenancy/invitations/as-invitation.js';
 import { asUser } from './as-user.js';
 
 export interface ExportSubject {
@@ -25,8 +29,8 @@ export interface ExportSubject {
 const batch = 1_000;
 
 /**
- * All that is held of a user, as JSON can say it (GDPR, articles 15 and 20): the account, how it signs in, sessions, API keys, memberships, subscription,
- * usage and the audit log's entries. Never a secret or the hash of one.
+ * All that is held of a user, as JSON can say it (GDPR, articles 15 and 20): the account, how it signs in, sessions, API keys, memberships, invitations, subscription,
+ * grants, reservations, usage and the audit log's entries. Never a secret or the hash of one.
  *
  * @throws {TollgateError} `not_found` (404), `database_unavailable` (503)
  * @example ctx.body = await exportSubject({ subject: { type: 'user', id: user.id } });
@@ -39,11 +43,24 @@ export async function exportSubject({ subject, ...rest }: ExportSubject): Promis
   const user = await database(() => Users(connection).findById(_id).lean());
   if (!user || !_id) throw refuse('not_found');
   const mine = { 'subject.type': 'user' as const, 'subject.id': subject.id };
-  const [sessions, apiKeys, memberships, subscriptions, usage, auditEntries] = await Promise.all([
+  const [
+    sessions,
+    apiKeys,
+    memberships,
+    invitations,
+    subscriptions,
+    grants,
+    reservations,
+    usage,
+    auditEntries,
+  ] = await Promise.all([
     few(Sessions(connection), { user: _id }),
     few(ApiKeys(connection), { user: _id }),
     few(Memberships(connection), { user: _id }),
+    few(Invitations(connection), { email: user.email }),
     few(Subscriptions(connection), mine),
+    few(Grants(connection), mine),
+    few(Reservations(connection), mine),
     database(() => Usage(connection).allOf(`user:${subject.id}`)),
     entriesOf(connection, subject.id),
   ]);
@@ -53,7 +70,10 @@ export async function exportSubject({ subject, ...rest }: ExportSubject): Promis
     sessions: sessions.map((each) => asSession(each as never)),
     apiKeys: apiKeys.map((each) => asApiKey(each as never)),
     memberships: memberships.map(plain),
+    invitations: invitations.map((each) => asInvitation(each as never)),
     subscriptions: subscriptions.map(plain),
+    grants: grants.map(plain),
+    reservations: reservations.map(asHeld),
     usage: usage.map(({ _id: key, u: used, from, to }) => ({ feature: key.f, used, from, to })),
     auditEntries: auditEntries.map((each) => asAuditEntry(each as never)),
   };
@@ -102,5 +122,10 @@ async function entriesOf(connection: Connection, actor: string): Promise<readonl
     if (page.length < batch) return rows;
   }
 }
+
+const asHeld = (row: Row): object => {
+  const { id, feature, amount, used, state, createdAt, expiresAt } = plain(row) as Record<string, unknown>;
+  return { id, feature, amount, used, state, createdAt, expiresAt };
+};
 
 const plain = ({ _id, __v, ...facts }: Row): object => ({ id: String(_id), ...facts });

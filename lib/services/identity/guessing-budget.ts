@@ -9,9 +9,10 @@ import { deriveKey, type Key } from '../../runtime/keyring.js';
 import { deviceOf } from '../../runtime/known-devices.js';
 import { type Rate, rateOf } from '../../runtime/options.js';
 import { turnstile } from '../../runtime/turnstile.js';
+import { auditExhausted, auditWrongGuess, type GuessAudit } from './audit-guess.js';
 
 /** Who guesses what. */
-export interface Guess {
+export interface Guess extends GuessAudit {
   readonly connection: Connection;
   readonly keyring: readonly Key[];
   /** Such as `5/minute`, or `off`. */
@@ -39,18 +40,33 @@ const mostWaiting = 100;
  * for all of them (four times the points in an hour, then ever slower but never locked), so that a stranger cannot keep the owner out.
  * An account that does not exist spends alike. A guess that finds every point held waits until those before it are judged.
  *
+ * With `failure` the audit log has every guess that was wrong, outside of a transaction that it aborted, and of those that are turned away for
+ * an exhausted budget one entry for each time that it is exhausted, so that nobody can flood the log.
+ *
  * @throws {TollgateError} `rate_limited` (429, with `Retry-After`), `database_unavailable` (503), and what `attempt` throws
  */
 export async function guess<T>(by: Guess, attempt: () => Promise<T>): Promise<T> {
+  return judged(by, () =>
+    attempt().catch(async (error: unknown) => {
+      if (isWrong(error)) await auditWrongGuess(by);
+      throw error;
+    }),
+  );
+}
+
+const isWrong = (error: unknown): boolean =>
+  isTollgateError(error) && (error.status === 400 || error.status === 401);
+
+async function judged<T>(by: Guess, attempt: () => Promise<T>): Promise<T> {
   const allowances = allowancesOf(by);
   if (allowances.length === 0) return attempt();
   const budgets = Budgets(by.connection);
-  await hold(by.connection, allowances);
+  await hold(by, allowances);
   let wrong = false;
   try {
     return await attempt();
   } catch (error) {
-    wrong = isTollgateError(error) && (error.status === 400 || error.status === 401);
+    wrong = isWrong(error);
     throw error;
   } finally {
     const keys = allowances.map(({ key }) => key);
@@ -63,15 +79,16 @@ export async function guess<T>(by: Guess, attempt: () => Promise<T>): Promise<T>
 /** Spends a point of each budget, as every mail does that somebody asks for. Throws like `guess`. */
 export async function spend(by: Guess): Promise<void> {
   const counted = refuse('token_used');
-  await guess(by, () => Promise.reject(counted)).catch((error) => {
+  await judged(by, () => Promise.reject(counted)).catch((error) => {
     if (error !== counted) throw error;
   });
 }
 
 /** Forgets the wrong guesses at an account: its owner has proved to be there. */
 export async function clearGuesses(by: Guess): Promise<void> {
-  const account = digestOf(by);
-  if (account && rateOf(by.credentialRate)) await database(() => Budgets(by.connection).clear(account));
+  const accounts = digestsOf(by);
+  if (accounts.length > 0 && rateOf(by.credentialRate))
+    await database(() => Budgets(by.connection).clear(accounts));
 }
 
 /** For whom a password is hashed: strangers must not close the queue to those who are known. */
@@ -82,13 +99,15 @@ export function hashingClientOf(by: Pick<Guess, 'ip' | 'device' | 'account' | 'k
   };
 }
 
-/** No dump of the database tells which addresses somebody tried. */
-const digestOf = ({ account, keyring: [key] }: Guess): string | undefined =>
-  account === undefined
-    ? undefined
-    : createHmac('sha256', deriveKey(key as Key, 'guessing budget'))
-        .update(account)
-        .digest('base64url');
+/**
+ * No dump of the database tells which addresses somebody tried. There is one for each key that signs: while keys change, a guess counts under the old
+ * and the new one, so that neither step begins the budgets anew. In one order, for all who wait in line.
+ */
+const digestsOf = ({ account, keyring }: Guess): readonly string[] =>
+  account === undefined ? [] : keyring.filter(({ signs }) => signs).map((key) => digest(account, key)).sort(); // biome-ignore format: a chain
+
+const digest = (account: string, key: Key): string =>
+  createHmac('sha256', deriveKey(key, 'guessing budget')).update(account).digest('base64url');
 
 function allowancesOf(by: Guess): readonly Allowance[] {
   const rate = rateOf(by.credentialRate);
@@ -99,28 +118,29 @@ function allowancesOf(by: Guess): readonly Allowance[] {
 }
 
 function ofAccount(by: Guess, rate: Rate): readonly Allowance[] {
-  const account = digestOf(by);
-  if (!account) return [];
-  const device = deviceOf(by.device, by.account as string, by.keyring);
-  const key = `${by.route} account ${account}`;
-  if (device) return [{ ...rate, account, key: `${key} device ${device}` }];
+  const accounts = digestsOf(by);
+  const device = accounts.length > 0 && deviceOf(by.device, by.account as string, by.keyring);
   const network = by.ip ? networkOf(by.ip, 24, 48) : 'none';
   const strangers = { points: rate.points * 4, seconds: 3_600, slows: true };
-  return [
-    { ...rate, account, key: `${key} network ${network}` },
-    { ...strangers, account, key: `${key} strangers` },
-  ];
+  return accounts.flatMap((account) => {
+    const key = `${by.route} account ${account}`;
+    if (device) return [{ ...rate, account, key: `${key} device ${device}` }];
+    return [
+      { ...rate, account, key: `${key} network ${network}` },
+      { ...strangers, account, key: `${key} strangers` },
+    ];
+  });
 }
 
 /** In turn under each key, so that nobody overtakes who has waited. */
-async function hold(connection: Connection, allowances: readonly Allowance[]): Promise<void> {
+async function hold(by: Guess, allowances: readonly Allowance[]): Promise<void> {
   const until = performance.now() + patience;
   const keys = allowances.map(({ key }) => key);
-  const line = turnstile(connection);
+  const line = turnstile(by.connection);
   if (keys.some((key) => line.waiting(key) >= mostWaiting)) throw tooMany(1);
   await line.inTurn(keys, async () => {
     for (;;) {
-      const blocked = await tryToHold(connection, allowances, until);
+      const blocked = await tryToHold(by, allowances, until);
       if (blocked === null) return;
       await line.asleep(blocked, askAgainAfter);
     }
@@ -128,12 +148,8 @@ async function hold(connection: Connection, allowances: readonly Allowance[]): P
 }
 
 /** Null when a point of each is held, else the key of which others hold what is left: until they are judged nobody knows whether there is one. */
-async function tryToHold(
-  connection: Connection,
-  allowances: readonly Allowance[],
-  until: number,
-): Promise<string | null> {
-  const budgets = Budgets(connection);
+async function tryToHold(by: Guess, allowances: readonly Allowance[], until: number): Promise<string | null> {
+  const budgets = Budgets(by.connection);
   const held: string[] = [];
   const blocking: (StoredBudget & { over: boolean })[] = [];
   const [address, ...account] = allowances as [Allowance, ...Allowance[]];
@@ -150,9 +166,21 @@ async function tryToHold(
   if (!first) return null;
   if (held.length > 0) await database(() => budgets.release(held));
   const over = blocking.filter((budget) => budget.over);
-  if (over.length > 0) throw tooMany(Math.max(...over.map(secondsUntilFree)));
+  if (over.length > 0) {
+    await tell(by, over);
+    throw tooMany(Math.max(...over.map(secondsUntilFree)));
+  }
   if (performance.now() > until) throw tooMany(1);
   return first._id;
+}
+
+/** Writes down that a budget is exhausted, unless that was done since it began. */
+async function tell(by: Guess, over: readonly StoredBudget[]): Promise<void> {
+  const untold = over.filter(({ told }) => !told).map(({ _id }) => _id);
+  if (!by.failure || untold.length === 0) return;
+  const told = await database(() => Promise.all(untold.map((key) => Budgets(by.connection).tell(key))));
+  const first = untold.find((_, index) => told[index]?.modifiedCount === 1);
+  if (first) await auditExhausted(by, / (address|device|network|strangers)\b/.exec(first)?.[1] ?? 'account');
 }
 
 /** When a point will be there again, by the database's clock. */

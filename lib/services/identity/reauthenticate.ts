@@ -50,7 +50,8 @@ export async function reauthenticate(input: Reauthentication & SharedOptions): P
   const found = await userNow(given.connection, given.userId);
   if (!found) throw refuse('session_revoked');
   const how = wayOf(given, found);
-  await guess({ ...given, route: how, account: found.user.email }, async () => {
+  const by = { ...given, route: how, account: found.user.email, failure: 'user.reauthentication-failed' };
+  await guess(by, async () => {
     await judge(how, given, found);
     await transaction(given.connection, (session) => prove(session, how, given, found));
   });

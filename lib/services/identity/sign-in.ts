@@ -1,6 +1,6 @@
 import Joi from 'joi';
 import type { Connection } from 'mongoose';
-import { type Origin, originFields, recordAudit } from '../../audit/record-audit.js';
+import { type Origin, originFields } from '../../audit/record-audit.js';
 import { isTollgateError, refuse } from '../../errors.js';
 import { Users } from '../../models/user.js';
 import { opened } from '../../runtime/connection.js';
@@ -48,7 +48,7 @@ const own = {
 export async function signIn(input: Credentials & SharedOptions): Promise<SignedInSession> {
   const given = readOptions<Credentials>('signIn', input, { ...signingKeys(), ...own });
   const connection = opened(given.connection);
-  const by = { ...given, connection, route: 'sign-in', account: given.email };
+  const by = { ...given, connection, route: 'sign-in', account: given.email, failure: 'user.sign-in-failed' };
   const user = await guess(by, () => verified(connection, given, hashingClientOf(by)));
   if (!user.emailVerified && given.emailVerification) throw refuse('email_unverified');
   if (user.password && isOutdated(user.password, given)) await upgrade(connection, user, given).catch(later);
@@ -65,19 +65,7 @@ async function verified(
   const user = await database(() => Users(connection).findOne({ email: given.email }).lean());
   const genuine = await verifyPassword(given.password, user?.password, given, by);
   if (user && genuine && user.status !== 'inactive') return user;
-  await recordFailure(connection, user, given);
   throw refuse('credentials_invalid');
-}
-
-/** Written for unknown addresses too, for it takes its time; but not which address it was, for it may be nobody's here. */
-async function recordFailure(
-  connection: Connection,
-  user: FoundUser | null,
-  { ip, userAgent, requestId }: Origin,
-): Promise<void> {
-  const target = user ? { type: 'user', id: String(user._id) } : undefined;
-  const origin = { ip, userAgent, requestId };
-  await recordAudit({ connection, action: 'user.sign-in-failed', target, ...origin });
 }
 
 /** A full queue must not turn a right password away; the next sign-in upgrades it. */

@@ -45,7 +45,8 @@ const most = 3;
 export async function verifyOtp(input: OtpSignIn & SharedOptions): Promise<SignedInSession> {
   const given = readOptions<OtpSignIn>('verifyOtp', input, { ...signingKeys(), ...own });
   const connection = opened(given.connection);
-  const user = await guess({ ...given, connection, route: 'otp', account: given.email }, async () => {
+  const by = { ...given, connection, route: 'otp', account: given.email, failure: 'user.sign-in-failed' };
+  const user = await guess(by, async () => {
     const owner = await redeemOtp(connection, given);
     if (!owner) throw refuse('credentials_invalid');
     return owner;

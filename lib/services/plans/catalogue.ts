@@ -1,36 +1,54 @@
-import type { Connection } from 'mongoose';
+import type { ClientSession, Connection, Types } from 'mongoose';
 import { Plans, type StoredPlan } from '../../models/plan.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
 import { type Feature, featureOf, limitOf } from './features.js';
 
 /** A version of a plan with its features as they are typed in code. */
-export type Plan = Omit<StoredPlan, 'features'> & { readonly features: Readonly<Record<string, Feature>> };
+export type Plan = Omit<StoredPlan, 'features'> & {
+  readonly _id: Types.ObjectId;
+  readonly features: Readonly<Record<string, Feature>>;
+};
 
 export interface Catalogue {
-  /** Of each plan the version in force. */
+  /** Of each plan its newest version, the lowest tier first. */
+  readonly newest: readonly Plan[];
+  /** Those that can be had. */
   readonly current: readonly Plan[];
   /** The plan of whoever has no subscription; undefined when none is marked so. */
   readonly fallback: Plan | undefined;
-  version(code: string, version: number): Plan | undefined;
-  /** Grows with every change of the stored plans. */
+  /** Grows with every change of any plan. */
   readonly generation: number;
+  version(code: string, version: number): Plan | undefined;
+  /** Whether any version of any plan has a feature. */
+  has(feature: string): boolean;
 }
 
 const catalogues = freshCache<Catalogue>(1);
 
 /** Every stored plan, remembered until one changes: an application has a handful. */
 export function catalogue(connection: Connection, strict = false): Catalogue | Promise<Catalogue> {
-  const load = async (): Promise<Catalogue> => {
-    const plans = (await Plans(connection).find().sort({ code: 1, version: 1 }).lean()) as unknown as Plan[];
-    const current = [...new Map(plans.map((plan) => [plan.code, plan])).values()].filter(
-      ({ active }) => active,
-    );
-    const fallback = current.find((plan) => plan.default);
-    const versions = new Map(plans.map((plan) => [`${plan.code} ${plan.version}`, plan]));
-    const version = (code: string, version: number) => versions.get(`${code} ${version}`);
-    return { current, fallback, version, generation: plans.length };
+  return catalogues(connection).get('plans', ['plans'], () => readCatalogue(connection), strict);
+}
+
+/** Every stored plan as the transaction of `session` sees it. */
+export async function readCatalogue(connection: Connection, session?: ClientSession): Promise<Catalogue> {
+  const found = Plans(connection)
+    .find({}, null, { session: session ?? null })
+    .sort({ code: 1, version: 1 });
+  const plans = (await found.lean()) as unknown as Plan[];
+  const newest = [...new Map(plans.map((plan) => [plan.code, plan])).values()].sort(
+    (one, other) => one.tier - other.tier, // stable: by code within a tier
+  );
+  const versions = new Map(plans.map((plan) => [`${plan.code} ${plan.version}`, plan]));
+  const features = new Set(plans.flatMap((plan) => Object.keys(plan.features)));
+  return {
+    newest,
+    current: newest.filter(({ active }) => active),
+    fallback: newest.find((plan) => plan.default),
+    generation: Math.max(0, ...plans.map(({ generation }) => generation)),
+    version: (code, version) => versions.get(`${code} ${version}`),
+    has: (feature) => features.has(feature),
   };
-  return catalogues(connection).get('plans', ['plans'], load, strict);
 }
 
 /** Whether a plan above `tier` that can be had allows more than `than` units of a feature. */

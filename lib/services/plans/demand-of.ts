@@ -1,10 +1,10 @@
 import type { Connection } from 'mongoose';
 import { refuse } from '../../errors.js';
 import type { Demand } from '../../quota/group-commit.js';
-import { type Subject, subjectKey } from '../../runtime/subject.js';
+import { noteDenial } from '../../quota/note-denial.js';
+import type { Subject } from '../../runtime/subject.js';
 import { offersMore } from './catalogue.js';
-import { entitlementMissing, entitlementsOf } from './entitlements-of.js';
-import { featureOf, isAllowance, limitOf } from './features.js';
+import { costOf, meteringOf } from './metering.js';
 import { type QuotaState, rateLimitHeaders } from './quota-state.js';
 
 export interface Wanted {
@@ -16,6 +16,8 @@ export interface Wanted {
 
 /** What a consumption asks of which counter, and the refusal when that has not enough. */
 export interface DemandOf extends Demand {
+  /** What was asked for; the counter may be that of `credits`. */
+  readonly feature: string;
   readonly exceeded: (state: QuotaState) => Promise<Error>;
 }
 
@@ -24,26 +26,24 @@ export interface DemandOf extends Demand {
  *
  * @throws {TypeError} when the amount is not a positive integer up to 2^53 − 1
  * @throws {TollgateError} `entitlement_missing` (403) when the plan does not have the feature, `internal` (500) when it is no
- *   allowance, `database_unavailable` (503)
+ *   allowance, `validation_failed` (400) when the amount costs more than 2^53 − 1 credits, `database_unavailable` (503)
  */
 export async function demandOf(connection: Connection, wanted: Wanted): Promise<DemandOf> {
   const { subject, feature, amount, strict } = wanted;
   checkAmount(amount);
-  const { plan, tier, version } = await entitlementsOf({ subject, connection, strict });
-  const allowance = plan ? featureOf(plan, feature) : undefined;
-  if (allowance === undefined) throw await entitlementMissing(connection, { tier, missing: feature });
-  if (!isAllowance(allowance)) {
-    throw refuse('internal', {
-      detail: `The feature ${feature} is no allowance; give it { limit, per } in the plan`,
-    });
-  }
-  const limit = limitOf(allowance);
+  const metering = await meteringOf(connection, { subject, feature, strict });
+  const { key, terms, tier } = metering;
+  const cost = costOf(amount, metering);
   return {
-    key: { s: subjectKey(subject), f: feature },
-    amount,
-    terms: { limit, per: allowance.per, version },
-    exceeded: async (state) =>
-      exceeded(state, amount, await offersMore(connection, { tier, feature, than: limit ?? 0 })),
+    feature,
+    key,
+    amount: cost,
+    terms,
+    async exceeded(state) {
+      noteDenial(connection, key, { ...state, amount: cost });
+      const offer = { tier, feature: key.f, than: terms.limit ?? 0 };
+      return exceeded(state, cost, await offersMore(connection, offer));
+    },
   };
 }
 

@@ -1,23 +1,12 @@
-import type { Connection } from 'mongoose';
+import type { ClientSession, Connection } from 'mongoose';
 import { refuse, type TollgateError } from '../../errors.js';
-import { type StoredSubscription, Subscriptions } from '../../models/subscription.js';
+import { Subscriptions } from '../../models/subscription.js';
 import { opened } from '../../runtime/connection.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
-import { type Catalogue, catalogue, offersMore, type Plan } from './catalogue.js';
-import { isGranted, limitOf } from './features.js';
-
-/** What a subject may use; all null when the application has no plans. Frozen: several requests share it. */
-export interface Entitlements {
-  readonly plan: Plan | null;
-  /** The codes of the features that the plan grants, sorted. */
-  readonly entitlements: readonly string[] | null;
-  readonly tier: number | null;
-  /** The limit of each feature of the plan; null: none. */
-  readonly limits: Readonly<Record<string, number | null>> | null;
-  /** Grows with every change of what the subject may use. */
-  readonly version: number;
-}
+import { catalogue, offersMore, readCatalogue } from './catalogue.js';
+import { type Entitlements, granted } from './granted.js';
+import { noteUnknown } from './note-unknown.js';
 
 export interface EntitlementsOf {
   readonly subject: Subject;
@@ -26,19 +15,18 @@ export interface EntitlementsOf {
   readonly strict?: boolean | undefined;
 }
 
-const known = freshCache<Entitlements>(50_000);
-const nothing: Entitlements = Object.freeze({
-  plan: null,
-  entitlements: null,
-  tier: null,
-  limits: null,
-  version: 0,
-});
+/** What is remembered of a subject, until a moment of this process's own clock at most. */
+interface Known {
+  readonly entitlements: Entitlements;
+  readonly until: number;
+}
+
+const known = freshCache<Known>(50_000);
 
 /**
  * What a subject may use: by its subscription, else by the default plan.
  *
- * Remembered for up to an hour, and read again as soon as its plan changes.
+ * Remembered for up to an hour, but not past the end of its plan, and read again as soon as its plan or limits change.
  *
  * @throws {TollgateError} `database_unavailable` (503)
  * @example const { entitlements } = await entitlementsOf({ subject: { type: 'user', id: user.id } });
@@ -46,49 +34,52 @@ const nothing: Entitlements = Object.freeze({
 export async function entitlementsOf({ subject, ...rest }: EntitlementsOf): Promise<Entitlements> {
   const connection = opened(rest.connection);
   const key = subjectKey(subject);
-  const load = async () => {
-    const who = { 'subject.type': subject.type, 'subject.id': subject.id };
-    const [subscription, plans] = await Promise.all([
-      Subscriptions(connection).findOne(who, { plan: 1, planVersion: 1, version: 1 }).lean(),
-      catalogue(connection, rest.strict),
-    ]);
-    const isNew = subscription && !plans.version(subscription.plan, subscription.planVersion); // not heard of yet
-    const known = isNew ? await catalogue(connection, true) : plans;
-    const version = (subscription?.version ?? 0) * 1_000_000 + known.generation;
-    return granted(planIn(known, subscription), version);
-  };
-  return known(connection).get(key, [key, 'plans'], load, rest.strict);
+  const ask = () => known(connection).get(key, [key, 'plans'], () => load(connection, subject, rest.strict), rest.strict); // biome-ignore format: one line
+  const { entitlements, until } = await ask();
+  if (performance.now() < until) return entitlements;
+  known(connection).forget(key);
+  return (await ask()).entitlements;
 }
 
-/** The plan of a subscription in its own version, else the default plan. */
-export function planIn(
-  plans: Catalogue,
-  subscription: Pick<StoredSubscription, 'plan' | 'planVersion'> | null | undefined,
-): Plan | undefined {
-  return (subscription && plans.version(subscription.plan, subscription.planVersion)) ?? plans.fallback;
+async function load(connection: Connection, subject: Subject, strict?: boolean): Promise<Known> {
+  const asked = performance.now();
+  const [[subscription], plans] = await Promise.all([
+    Subscriptions(connection).now(subject.type, [subject.id]),
+    catalogue(connection, strict),
+  ]);
+  const { plan, planVersion, msLeft } = subscription ?? {};
+  const isNew = plan && planVersion && !plans.version(plan, planVersion); // not heard of yet
+  const entitlements = granted(isNew ? await catalogue(connection, true) : plans, subscription);
+  const ends = typeof msLeft === 'number' && msLeft > 0;
+  return { entitlements, until: ends ? asked + msLeft : Number.POSITIVE_INFINITY };
 }
 
-function granted(plan: Plan | undefined, version: number): Entitlements {
-  if (!plan) return nothing;
-  const features = Object.entries(plan.features);
-  const entitlements = features.filter(([, feature]) => isGranted(feature)).map(([code]) => code);
-  const limits = Object.fromEntries(features.map(([code, feature]) => [code, limitOf(feature)]));
-  return Object.freeze({
-    plan,
-    entitlements: Object.freeze(entitlements.sort()),
-    tier: plan.tier,
-    limits: Object.freeze(limits),
-    version,
-  });
+/** What a subject may use as the transaction of `session` sees it. */
+export async function entitlementsIn(
+  connection: Connection,
+  session: ClientSession,
+  subject: Subject,
+): Promise<Entitlements> {
+  const [subscription] = await Subscriptions(connection).now(subject.type, [subject.id], session);
+  return granted(await readCatalogue(connection, session), subscription);
 }
 
-/** The refusal of whoever's plan does not grant `missing`: one code, or several of which any or all are needed. */
+/**
+ * The refusal of whoever's plan does not grant `missing`: one code, or several of which any or all are needed. A code that no plan
+ * has is noted in the audit log.
+ */
 export async function entitlementMissing(
   connection: Connection,
-  { tier, missing }: { tier: number | null; missing: string | readonly string[] },
+  {
+    tier,
+    missing,
+    subject,
+  }: { tier: number | null; missing: string | readonly string[]; subject?: Subject | undefined },
 ): Promise<TollgateError> {
+  const codes = [missing].flat();
+  if (subject) await noteUnknown(connection, subject, codes);
   const offered = await Promise.all(
-    [missing].flat().map((feature) => offersMore(connection, { tier, feature, than: 0 })),
+    codes.map((feature) => offersMore(connection, { tier, feature, than: 0 })),
   );
   const upgradeRequired = offered.includes(true);
   return refuse('entitlement_missing', { requiredEntitlement: missing, currentTier: tier, upgradeRequired });

@@ -52,10 +52,10 @@ export interface WithRun<T> extends Common {
  *   (503), `database_unavailable` (503); and whatever the writes throw, then nothing was counted
  * @example await withQuota({ subject, amounts: { projects: 1 }, writes: [{ model: Project, insertOne: { document } }] });
  */
-export async function withQuota(input: WithWrites): Promise<{ quota: Record<string, QuotaState> }>;
 export async function withQuota<T>(
   input: WithRun<T>,
 ): Promise<{ quota: Record<string, QuotaState>; result: T }>;
+export async function withQuota(input: WithWrites): Promise<{ quota: Record<string, QuotaState> }>;
 export async function withQuota<T>(
   input: WithWrites & Partial<WithRun<T>>,
 ): Promise<{ quota: Record<string, QuotaState>; result?: T }> {
@@ -79,11 +79,12 @@ async function taken(
   lease?: number,
 ): Promise<Record<string, QuotaState>> {
   const operations = writes.map(({ model, ...operation }): Write => ({ model, operation }));
-  const [first, ...others] = demands as [DemandOf, ...DemandOf[]];
+  const counters = joined(demands);
+  const [first, ...others] = counters as [DemandOf, ...DemandOf[]];
   const alone = others.length === 0 && operations.length === 0;
   const found = alone
     ? new Map([[nameOf(first.key), await takeOf(connection, first, lease)]])
-    : (await commitTogether(connection, { demands, writes: operations })).taken;
+    : (await commitTogether(connection, { demands: counters, writes: operations })).taken;
   const states = demands.map((demand) => {
     const counter = found.get(nameOf(demand.key)) as Taken;
     return { demand, counter, state: quotaState(demand.key.f, demand.amount, counter) };
@@ -91,11 +92,21 @@ async function taken(
   const refused = states.find(({ counter }) => !counter.granted);
   if (refused) throw await refused.demand.exceeded(refused.state);
   return Object.fromEntries(
-    states.map(({ demand: { key, terms, amount }, state }) => [
-      key.f,
+    states.map(({ demand: { feature, key, terms, amount }, state }) => [
+      feature,
       refundableAs(state, { key, terms, amount }),
     ]),
   );
+}
+
+/** One demand a counter: several features may be paid from the same credits. */
+function joined(demands: readonly DemandOf[]): readonly DemandOf[] {
+  const counters = new Map<string, DemandOf>();
+  for (const demand of demands) {
+    const amount = demand.amount + (counters.get(nameOf(demand.key))?.amount ?? 0);
+    counters.set(nameOf(demand.key), { ...demand, amount });
+  }
+  return [...counters.values()];
 }
 
 /** Runs the application's own transaction, and gives back what was counted for it when that fails. */

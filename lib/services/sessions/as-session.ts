@@ -9,9 +9,11 @@ export interface Session {
   readonly createdAt: Date;
   /** Of the last refresh; requests do not write it. */
   readonly lastUsedAt: Date;
-  /** When somebody last proved to be this user. */
+  /** When somebody last proved to be this user, as far as that is known. */
   readonly authenticatedAt: Date;
   readonly expiresAt: Date;
+  /** Whether that was a sign-in at a provider who does not say when the user proved it, so that it may have been long before. Not part of the JSON. */
+  readonly silent: boolean;
   readonly isExpired: boolean;
   readonly secondsLeft: number;
 }
@@ -29,5 +31,6 @@ export const ticking = {
 export function asSession(stored: StoredSession & { _id: Types.ObjectId }): Session {
   const { _id, ip = null, userAgent = null, createdAt, lastUsedAt, authenticatedAt, expiresAt } = stored;
   const facts = { id: String(_id), ip, userAgent, createdAt, lastUsedAt, authenticatedAt, expiresAt };
-  return Object.freeze(Object.assign(Object.create(ticking), facts)) as Session;
+  const silent = { value: stored.silent ?? false };
+  return Object.freeze(Object.assign(Object.create(ticking, { silent }), facts)) as Session;
 }

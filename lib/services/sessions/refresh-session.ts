@@ -122,7 +122,7 @@ const isForgiven = ({ rotatedAt, successorSeen, now }: Standing, grace: number):
  * with it, or the account is deactivated; the last owner of an organization and the last administrator are not.
  */
 async function endForTheft(connection: Connection, standing: Standing, given: Given): Promise<void> {
-  const { ip, userAgent, requestId, onTheft } = given;
+  const { ip, userAgent, requestId, onTheft, roleNames } = given;
   const record = { action: 'session.theft-detected', ip, userAgent, requestId };
   const which = onTheft === 'endSession' ? { _id: standing._id } : { user: standing.user };
   await transaction(connection, async (session) => {
@@ -134,7 +134,8 @@ async function endForTheft(connection: Connection, standing: Standing, given: Gi
   });
   if (onTheft !== 'deactivate') return;
   const origin = { ip, userAgent, requestId };
-  await deactivateUser({ ...origin, userId: String(standing.user), connection }).catch((error: unknown) => {
+  const whose = { roleNames, userId: String(standing.user), connection };
+  await deactivateUser({ ...origin, ...whose }).catch((error: unknown) => {
     const stays = ['last_owner', 'last_admin', 'not_found'] as const; // not found: it is inactive already
     if (!stays.some((code) => isTollgateError(error, code))) throw error;
   });

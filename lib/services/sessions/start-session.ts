@@ -32,6 +32,8 @@ export interface SessionStart extends ReadSharedOptions, Origin {
   readonly user: FoundUser;
   readonly factors: readonly string[];
   readonly delivery?: 'cookie' | 'body' | undefined;
+  /** When the user proved who they are; null: nobody knows, perhaps long ago. Default: just now. */
+  readonly provedAt?: Date | null | undefined;
 }
 
 /**
@@ -50,6 +52,7 @@ export async function startSessionIn(session: ClientSession, start: SessionStart
     keyring,
     factors,
     delivery = 'cookie',
+    provedAt,
     refreshTtl,
     sessionTtl,
     accessTtl,
@@ -76,7 +79,8 @@ export async function startSessionIn(session: ClientSession, start: SessionStart
     generation: 0,
     rotatedAt: now,
     factors: [...factors],
-    authenticatedAt: now,
+    authenticatedAt: provedAt && provedAt < now ? provedAt : now,
+    silent: provedAt === null,
     createdAt: now,
     lastUsedAt: now,
     expiresAt: new Date(now.getTime() + Math.min(refreshTtl, sessionTtl) * 1000),

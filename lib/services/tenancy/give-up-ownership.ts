@@ -20,12 +20,10 @@ export async function giveUpOwnership(
   const owned = { user, role: 'owner', suspended: { $ne: true } };
   for (const { _id, organization } of await Memberships(connection).find(owned, null, { session }).lean()) {
     await Memberships(connection).updateOne({ ...owned, _id }, { $set: { suspended: true } }, { session });
-    const { modifiedCount } = await Organizations(connection).updateOne(
-      { _id: organization, owners: { $gte: 2 } },
-      { $inc: { owners: -1 } },
-      { session },
-    );
-    if (modifiedCount === 0) throw refuse('last_owner', { organizationId: String(organization) });
+    const { modifiedCount } = await Organizations(connection).loseOwner(organization, session);
+    if (modifiedCount > 0) continue;
+    const there = await Organizations(connection).exists({ _id: organization }).session(session);
+    if (there) throw refuse('last_owner', { organizationId: String(organization) }); // else it has just been deleted
   }
 }
 
@@ -43,7 +41,8 @@ export async function keepAnAdmin(
 ): Promise<void> {
   if (!roles.includes(admin)) return;
   const role = { organization: null, name: admin };
-  await Roles(connection).updateOne(role, { $inc: { departures: 1 } }, { session, upsert: true });
+  const departure = { $inc: { departures: 1 }, $setOnInsert: { permissions: ['admin.*'] } };
+  await Roles(connection).updateOne(role, departure, { session, upsert: true });
   const other = { roles: admin, status: { $ne: 'inactive' as const }, _id: { $ne: _id } };
   if (!(await Users(connection).exists(other).session(session))) throw refuse('last_admin');
 }

@@ -7,7 +7,7 @@ import { database } from '../../runtime/database.js';
 import { objectId } from '../../runtime/ids.js';
 import { type Page, type PageQuery, pageOf } from '../../runtime/page.js';
 import { catalogue } from '../plans/catalogue.js';
-import { planIn } from '../plans/entitlements-of.js';
+import { planIn } from '../plans/granted.js';
 import type { Organization } from './as-organization.js';
 
 export interface ListOrganizations extends PageQuery {
@@ -57,15 +57,14 @@ export async function listOrganizations({
 }
 
 /** The code of each organization's plan, in two commands at most. */
-async function plansOf(
+export async function plansOf(
   connection: Connection,
   ids: readonly string[],
 ): Promise<Map<string, string | undefined>> {
-  const theirs = { 'subject.type': 'organization' as const, 'subject.id': { $in: [...ids] } };
   const [subscriptions, plans] = await Promise.all([
-    database(() => Subscriptions(connection).find(theirs, { subject: 1, plan: 1, planVersion: 1 }).lean()),
+    database(() => Subscriptions(connection).now('organization', ids)),
     catalogue(connection),
   ]);
-  const bySubject = new Map(subscriptions.map((subscription) => [subscription.subject?.id, subscription]));
+  const bySubject = new Map(subscriptions.map((subscription) => [subscription.subject.id, subscription]));
   return new Map(ids.map((id) => [id, planIn(plans, bySubject.get(id))?.code]));
 }

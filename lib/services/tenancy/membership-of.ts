@@ -35,18 +35,9 @@ export function membershipOf(
   const load = async () => {
     const [user, organization] = [readUserId(connection, userId), objectId(organizationId)];
     if (!user || !organization) throw refuse('not_found');
-    const [found] = await Memberships(connection).aggregate<Joined>([
-      { $match: { user, organization } },
-      {
-        $lookup: {
-          from: Organizations(connection).collection.name,
-          localField: 'organization',
-          foreignField: '_id',
-          as: 'organization',
-        },
-      },
-      { $unwind: '$organization' },
-    ]);
+    const [found] = await Memberships(connection).aggregate<Joined>(
+      joined(connection, { user, organization }, 1),
+    );
     if (!found) throw refuse('not_found');
     return asBelonging(found);
   };
@@ -61,13 +52,33 @@ export async function organizationsOf(
   const load = async () => {
     const user = readUserId(connection, userId);
     const found = user
-      ? await Memberships(connection).find({ user }, { organization: 1, _id: 0 }).limit(2).lean()
+      ? await Memberships(connection).aggregate<Joined>(joined(connection, { user }, 2))
       : [];
-    return { ids: Object.freeze(found.map(({ organization }) => String(organization))) };
+    return { ids: Object.freeze(found.map(({ organization }) => String(organization._id))) };
   };
-  const { ids } = await onlyOnes(connection).get(userId, [`user:${userId}`], load, strict);
+  const subjects = ({ ids }: { readonly ids: readonly string[] }) => [
+    `user:${userId}`,
+    ...ids.map((id) => `organization:${id}`),
+  ];
+  const { ids } = await onlyOnes(connection).get(userId, subjects, load, strict);
   return ids;
 }
+
+/** Memberships with their organizations; one that was deleted has none any more, though a membership may still be there. */
+const joined = (connection: Connection, which: object, limit: number) => [
+  { $match: which },
+  {
+    $lookup: {
+      from: Organizations(connection).collection.name,
+      localField: 'organization',
+      foreignField: '_id',
+      pipeline: [{ $project: { name: 1, slug: 1 } }],
+      as: 'organization',
+    },
+  },
+  { $unwind: '$organization' },
+  { $limit: limit },
+];
 
 function asBelonging({ organization, role, teams, currentTeam }: Joined): Belonging {
   const { _id, name, slug } = organization;

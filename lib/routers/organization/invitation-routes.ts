@@ -1,0 +1,93 @@
+import type Router from '@koa/router';
+import type { ParameterizedContext } from 'koa';
+import { sendsMail } from '../../mail/enqueue-mail.js';
+import { authenticate } from '../../middleware/authenticate.js';
+import { body } from '../../middleware/body.js';
+import { endpoint } from '../../middleware/endpoint.js';
+import { organization } from '../../middleware/organization.js';
+import { query } from '../../middleware/query.js';
+import { rateLimit } from '../../middleware/rate-limit.js';
+import { requirePermission } from '../../middleware/require-permission.js';
+import { requireScope } from '../../middleware/require-scope.js';
+import { connectionOf } from '../../runtime/connection.js';
+import type { ReadSharedOptions } from '../../runtime/options.js';
+import { pageQuery } from '../../runtime/page.js';
+import { emailSchema } from '../../services/identity/canonical-email.js';
+import { inviteMember } from '../../services/tenancy/invitations/invite-member.js';
+import { listInvitations } from '../../services/tenancy/invitations/list-invitations.js';
+import { resendInvitation } from '../../services/tenancy/invitations/resend-invitation.js';
+import { revokeInvitation } from '../../services/tenancy/invitations/revoke-invitation.js';
+import { roleName, teamIdList } from '../../services/tenancy/members/add-member.js';
+import { asked, created, done } from '../answers.js';
+
+/** The invitations of an organization; those that need mail only where the application sends some. */
+export function invitationRoutes(router: Router, shared: ReadSharedOptions): void {
+  const signedIn = authenticate(shared);
+  const manage = requirePermission('organization.invitations.manage');
+
+  router.get(
+    '/:organizationId/invitations',
+    endpoint(
+      signedIn,
+      requireScope('organizations.read'),
+      organization(),
+      query(...pageQuery),
+      async function list(ctx) {
+        const { limit, cursor: after } = ctx.state.query;
+        const { id: organizationId } = ctx.state.organization;
+        ctx.body = await listInvitations({ organizationId, limit, after, connection: connectionOf(ctx) });
+      },
+    ),
+  );
+
+  router.delete(
+    '/:organizationId/invitations/:invitationId',
+    endpoint(signedIn, organization(), manage, query({}), async function revoke(ctx) {
+      const { id: organizationId } = ctx.state.organization;
+      const which = { organizationId, invitationId: ctx.params.invitationId as string };
+      await revokeInvitation({ ...asked(ctx, shared), ...which, actor: ctx.state.user.id });
+      done(ctx);
+    }),
+  );
+
+  if (sendsMail(shared)) sendingRoutes(router, shared);
+}
+
+function sendingRoutes(router: Router, shared: ReadSharedOptions): void {
+  const signedIn = authenticate(shared);
+  const manage = requirePermission('organization.invitations.manage');
+  const perOrganization = { points: 100, per: 'minute', by: 'organization', name: 'invitations' } as const;
+  const named = (ctx: ParameterizedContext) => `${ctx.params.organizationId} ${ctx.params.invitationId}`;
+
+  router.post(
+    '/:organizationId/invitations',
+    endpoint(
+      signedIn,
+      organization(),
+      manage,
+      body({ email: emailSchema }, { role: roleName, teamIds: teamIdList }),
+      rateLimit({ ...shared, ...perOrganization }),
+      async function invite(ctx) {
+        const { id: organizationId } = ctx.state.organization;
+        const who = { organizationId, actor: ctx.state.user.id };
+        created(ctx, await inviteMember({ ...asked(ctx, shared), ...ctx.request.body, ...who }));
+      },
+    ),
+  );
+
+  router.post(
+    '/:organizationId/invitations/:invitationId/resend',
+    endpoint(
+      signedIn,
+      organization(),
+      manage,
+      body({}),
+      rateLimit({ ...shared, points: 5, per: 'hour', by: named, name: 'invitation mails' }),
+      async function resend(ctx) {
+        const { id: organizationId } = ctx.state.organization;
+        const which = { organizationId, invitationId: ctx.params.invitationId as string };
+        ctx.body = await resendInvitation({ ...asked(ctx, shared), ...which, actor: ctx.state.user.id });
+      },
+    ),
+  );
+}

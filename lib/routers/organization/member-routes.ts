@@ -1,0 +1,91 @@
+import type Router from '@koa/router';
+import Joi from 'joi';
+import { authenticate } from '../../middleware/authenticate.js';
+import { body } from '../../middleware/body.js';
+import { endpoint } from '../../middleware/endpoint.js';
+import { organization } from '../../middleware/organization.js';
+import { query } from '../../middleware/query.js';
+import { requireOrganizationRole } from '../../middleware/require-organization-role.js';
+import { requirePermission } from '../../middleware/require-permission.js';
+import { requireScope } from '../../middleware/require-scope.js';
+import { connectionOf } from '../../runtime/connection.js';
+import type { ReadSharedOptions } from '../../runtime/options.js';
+import { pageQuery } from '../../runtime/page.js';
+import { roleName, teamIdList } from '../../services/tenancy/members/add-member.js';
+import { leaveOrganization } from '../../services/tenancy/members/leave-organization.js';
+import { listMembers } from '../../services/tenancy/members/list-members.js';
+import { removeMember } from '../../services/tenancy/members/remove-member.js';
+import { transferOwnership } from '../../services/tenancy/members/transfer-ownership.js';
+import { updateMember } from '../../services/tenancy/members/update-member.js';
+import { asked, done } from '../answers.js';
+
+/** The members of an organization. */
+export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
+  const signedIn = authenticate(shared);
+  const bySession = authenticate({ ...shared, accept: ['session'] });
+  const manage = requirePermission('organization.members.manage');
+
+  router.get(
+    '/:organizationId/members',
+    endpoint(
+      signedIn,
+      requireScope('organizations.read'),
+      organization(),
+      query(...pageQuery),
+      async function list(ctx) {
+        const { limit, cursor: after } = ctx.state.query;
+        const { id: organizationId } = ctx.state.organization;
+        ctx.body = await listMembers({ organizationId, limit, after, connection: connectionOf(ctx) });
+      },
+    ),
+  );
+
+  router.patch(
+    '/:organizationId/members/:userId',
+    endpoint(
+      signedIn,
+      organization(),
+      manage,
+      body({}, { role: roleName, teamIds: teamIdList }),
+      async function update(ctx) {
+        const { id: organizationId } = ctx.state.organization;
+        const who = { organizationId, userId: ctx.params.userId as string, actor: ctx.state.user.id };
+        ctx.body = await updateMember({ ...asked(ctx, shared), ...ctx.request.body, ...who });
+      },
+    ),
+  );
+
+  router.delete(
+    '/:organizationId/members/:userId',
+    endpoint(signedIn, organization(), manage, query({}), async function remove(ctx) {
+      const { id: organizationId } = ctx.state.organization;
+      const who = { organizationId, userId: ctx.params.userId as string, actor: ctx.state.user.id };
+      await removeMember({ ...asked(ctx, shared), ...who });
+      done(ctx);
+    }),
+  );
+
+  router.post(
+    '/:organizationId/leave',
+    endpoint(bySession, organization(), body({}), async function leave(ctx) {
+      const { id: organizationId } = ctx.state.organization;
+      await leaveOrganization({ ...asked(ctx, shared), organizationId, userId: ctx.state.user.id });
+      done(ctx);
+    }),
+  );
+
+  router.post(
+    '/:organizationId/transfer',
+    endpoint(
+      bySession,
+      organization(),
+      requireOrganizationRole('owner'),
+      body({ userId: Joi.string().max(100) }),
+      async function transfer(ctx) {
+        const { id: organizationId } = ctx.state.organization;
+        const hands = { from: ctx.state.user.id, to: ctx.request.body.userId };
+        ctx.body = await transferOwnership({ ...asked(ctx, shared), organizationId, ...hands });
+      },
+    ),
+  );
+}

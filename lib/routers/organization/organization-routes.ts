@@ -1,0 +1,97 @@
+import type Router from '@koa/router';
+import type { ParameterizedContext } from 'koa';
+import { authenticate } from '../../middleware/authenticate.js';
+import { body } from '../../middleware/body.js';
+import { endpoint } from '../../middleware/endpoint.js';
+import { organization } from '../../middleware/organization.js';
+import { query } from '../../middleware/query.js';
+import { requirePermission } from '../../middleware/require-permission.js';
+import { requireScope } from '../../middleware/require-scope.js';
+import { requireReach } from '../../middleware/subject-of.js';
+import { connectionOf, strictOf } from '../../runtime/connection.js';
+import type { ReadSharedOptions } from '../../runtime/options.js';
+import { pageQuery } from '../../runtime/page.js';
+import { entitlementsOf } from '../../services/plans/entitlements-of.js';
+import { createOrganization } from '../../services/tenancy/create-organization.js';
+import { deleteOrganization } from '../../services/tenancy/delete-organization.js';
+import { listOrganizations } from '../../services/tenancy/list-organizations.js';
+import { organizationDetails } from '../../services/tenancy/organization-details.js';
+import { organizationFields, updateOrganization } from '../../services/tenancy/update-organization.js';
+import { asked, created, done } from '../answers.js';
+
+/** One's organizations, and each of them. */
+export function organizationRoutes(router: Router, shared: ReadSharedOptions): void {
+  const signedIn = authenticate(shared);
+  const readable = requireScope('organizations.read');
+  const manage = requirePermission('organization.manage');
+  const { name, ...fields } = organizationFields;
+
+  router.get(
+    '/',
+    endpoint(signedIn, readable, query(...pageQuery), async function listOwn(ctx) {
+      const { limit, cursor: after } = ctx.state.query;
+      ctx.body = await listOrganizations({
+        userId: ctx.state.user.id,
+        only: ctx.state.apiKey?.organizationId,
+        connection: connectionOf(ctx),
+        limit,
+        after,
+      });
+    }),
+  );
+
+  router.post(
+    '/',
+    endpoint(
+      signedIn,
+      requireScope('organizations.create'),
+      body({ name }, { slug: fields.slug }),
+      async function create(ctx) {
+        const { id: owner } = ctx.state.user;
+        requireReach(ctx, { type: 'user', id: owner });
+        const { id } = await createOrganization({ ...asked(ctx, shared), ...ctx.request.body, owner });
+        created(ctx, await shown(ctx, { id, role: 'owner' }));
+      },
+    ),
+  );
+
+  router.get(
+    '/:organizationId',
+    endpoint(signedIn, readable, organization(), query({}), async function show(ctx) {
+      ctx.body = await shown(ctx, ctx.state.organization);
+    }),
+  );
+
+  router.patch(
+    '/:organizationId',
+    endpoint(signedIn, organization(), manage, body({}, { name, ...fields }), async function update(ctx) {
+      const { id: organizationId, role } = ctx.state.organization;
+      const actor = ctx.state.user.id;
+      await updateOrganization({ ...asked(ctx, shared), ...ctx.request.body, organizationId, actor });
+      ctx.body = await shown(ctx, { id: organizationId, role });
+    }),
+  );
+
+  router.delete(
+    '/:organizationId',
+    endpoint(signedIn, organization(), manage, query({}), async function remove(ctx) {
+      const { id: organizationId } = ctx.state.organization;
+      await deleteOrganization({ ...asked(ctx, shared), organizationId, actor: ctx.state.user.id });
+      done(ctx);
+    }),
+  );
+}
+
+/** An organization as its member sees it now. */
+async function shown(
+  ctx: ParameterizedContext,
+  { id, role }: { readonly id: string; readonly role: string },
+) {
+  const connection = connectionOf(ctx);
+  const subject = { type: 'organization', id } as const;
+  const [details, { plan }] = await Promise.all([
+    organizationDetails({ organizationId: id, connection }),
+    entitlementsOf({ subject, connection, strict: strictOf(ctx, false) }),
+  ]);
+  return { ...details, role, plan: plan?.code ?? null };
+}

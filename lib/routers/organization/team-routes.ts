@@ -1,0 +1,123 @@
+import type Router from '@koa/router';
+import Joi from 'joi';
+import type { ParameterizedContext } from 'koa';
+import { authenticate, type SignedIn } from '../../middleware/authenticate.js';
+import { body } from '../../middleware/body.js';
+import { endpoint } from '../../middleware/endpoint.js';
+import { type InOrganization, organization } from '../../middleware/organization.js';
+import { query } from '../../middleware/query.js';
+import { requirePermission } from '../../middleware/require-permission.js';
+import { requireScope } from '../../middleware/require-scope.js';
+import { connectionOf } from '../../runtime/connection.js';
+import type { ReadSharedOptions } from '../../runtime/options.js';
+import { pageQuery } from '../../runtime/page.js';
+import { listMembers } from '../../services/tenancy/members/list-members.js';
+import { shownName } from '../../services/tenancy/names.js';
+import { addTeamMember } from '../../services/tenancy/teams/add-team-member.js';
+import { createTeam } from '../../services/tenancy/teams/create-team.js';
+import { deleteTeam } from '../../services/tenancy/teams/delete-team.js';
+import { listTeams } from '../../services/tenancy/teams/list-teams.js';
+import { removeTeamMember } from '../../services/tenancy/teams/remove-team-member.js';
+import { renameTeam } from '../../services/tenancy/teams/rename-team.js';
+import { setCurrentTeam } from '../../services/tenancy/teams/set-current-team.js';
+import { asked, created, done } from '../answers.js';
+
+/** The teams of an organization. */
+export function teamRoutes(router: Router, shared: ReadSharedOptions): void {
+  const signedIn = authenticate(shared);
+  const readable = requireScope('organizations.read');
+  const manage = requirePermission('organization.teams.manage');
+  const by = (ctx: ParameterizedContext<SignedIn & InOrganization>) => ({
+    ...asked(ctx, shared),
+    organizationId: ctx.state.organization.id,
+    actor: ctx.state.user.id,
+  });
+  const named = (ctx: ParameterizedContext) => ({ teamId: ctx.params.teamId as string });
+
+  router.get(
+    '/:organizationId/teams',
+    endpoint(signedIn, readable, organization(), query(...pageQuery), async function list(ctx) {
+      const { limit, cursor: after } = ctx.state.query;
+      const { id: organizationId } = ctx.state.organization;
+      ctx.body = await listTeams({ organizationId, limit, after, connection: connectionOf(ctx) });
+    }),
+  );
+
+  router.post(
+    '/:organizationId/teams',
+    endpoint(signedIn, organization(), manage, body({ name: shownName }), async function create(ctx) {
+      created(ctx, await createTeam({ ...by(ctx), ...ctx.request.body }));
+    }),
+  );
+
+  router.patch(
+    '/:organizationId/teams/:teamId',
+    endpoint(signedIn, organization(), manage, body({ name: shownName }), async function rename(ctx) {
+      ctx.body = await renameTeam({ ...by(ctx), ...named(ctx), ...ctx.request.body });
+    }),
+  );
+
+  router.delete(
+    '/:organizationId/teams/:teamId',
+    endpoint(signedIn, organization(), manage, query({}), async function remove(ctx) {
+      await deleteTeam({ ...by(ctx), ...named(ctx) });
+      done(ctx);
+    }),
+  );
+}
+
+/** Who is in a team, and which team a member works in. */
+export function teamMemberRoutes(router: Router, shared: ReadSharedOptions): void {
+  const signedIn = authenticate(shared);
+  const manage = requirePermission('organization.teams.manage');
+  const by = (ctx: ParameterizedContext<SignedIn & InOrganization>) => ({
+    ...asked(ctx, shared),
+    organizationId: ctx.state.organization.id,
+    actor: ctx.state.user.id,
+    teamId: ctx.params.teamId as string,
+    userId: ctx.params.userId as string,
+  });
+
+  router.get(
+    '/:organizationId/teams/:teamId/members',
+    endpoint(
+      signedIn,
+      requireScope('organizations.read'),
+      organization(),
+      query(...pageQuery),
+      async function list(ctx) {
+        const { limit, cursor: after } = ctx.state.query;
+        const which = { organizationId: ctx.state.organization.id, teamId: ctx.params.teamId as string };
+        ctx.body = await listMembers({ ...which, limit, after, connection: connectionOf(ctx) });
+      },
+    ),
+  );
+
+  router.put(
+    '/:organizationId/teams/:teamId/members/:userId',
+    endpoint(signedIn, organization(), manage, body({}), async function add(ctx) {
+      ctx.body = await addTeamMember(by(ctx));
+    }),
+  );
+
+  router.delete(
+    '/:organizationId/teams/:teamId/members/:userId',
+    endpoint(signedIn, organization(), manage, query({}), async function remove(ctx) {
+      await removeTeamMember(by(ctx));
+      done(ctx);
+    }),
+  );
+
+  router.put(
+    '/:organizationId/current-team',
+    endpoint(
+      authenticate({ ...shared, accept: ['session'] }),
+      organization(),
+      body({ teamId: Joi.string().max(100).allow(null) }),
+      async function choose(ctx) {
+        const who = { organizationId: ctx.state.organization.id, userId: ctx.state.user.id };
+        ctx.body = await setCurrentTeam({ ...asked(ctx, shared), ...who, ...ctx.request.body });
+      },
+    ),
+  );
+}

@@ -1,0 +1,28 @@
+import { ApiKeys } from '../../../models/api-key.js';
+import { Memberships } from '../../../models/membership.js';
+import { Organizations } from '../../../models/organization.js';
+import { changed } from '../../../models/revocation.js';
+import type { Acting } from '../in-organization.js';
+import type { FoundMembership } from './as-member.js';
+import { giveUp } from './change-role.js';
+
+/**
+ * Ends a membership, in the transaction of `acting`: the seat is free, and the member's API keys for this organization are deleted, so that
+ * none comes back to life should they join again.
+ *
+ * @throws {TollgateError} `last_owner` (409)
+ */
+export async function endMembership(
+  acting: Acting,
+  membership: FoundMembership,
+  action: 'organization.member.removed' | 'organization.member.left',
+): Promise<void> {
+  const { connection, session, organization } = acting;
+  const { _id, user, role } = membership;
+  if (role === 'owner') await giveUp(acting, membership);
+  await Memberships(connection).deleteOne({ _id }, { session });
+  await Organizations(connection).unseat(organization, session);
+  await ApiKeys(connection).removeOf(organization, [user], session);
+  await changed(connection, session, `user:${user}`);
+  await acting.record(action, { type: 'user', id: String(user) }, { role });
+}

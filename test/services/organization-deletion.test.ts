@@ -1,0 +1,232 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import mongoose from 'mongoose';
+import {
+  ApiKeys,
+  addMember,
+  assignPlan,
+  cleanUp,
+  consumeQuota,
+  createApiKey,
+  createTeam,
+  createUser,
+  deactivateUser,
+  deleteOrganization,
+  deleteTeam,
+  eraseSubject,
+  Invitations,
+  Memberships,
+  Organizations,
+  Roles,
+  Subscriptions,
+  Teams,
+  Usage,
+} from '../../lib/index.js';
+import { atEnd, dbName, inspector, mongoUri, times, world } from '../support/world.js';
+
+const program = fileURLToPath(new URL('../support/deleting-process.ts', import.meta.url));
+const appName = 'doomed';
+const members = 1_200; // more than one batch
+
+/** Acme with everything that an organization can have, and many members. */
+async function bigWorld() {
+  const made = await world();
+  const { acme: organizationId, shared } = made;
+  const organization = new mongoose.Types.ObjectId(organizationId);
+  const red = await Teams(inspector()).findOne({ organization, name: 'red' }).orFail().lean();
+  const teamId = String(red._id);
+  const someone = () => new mongoose.Types.ObjectId();
+  const crowd = times(members, () => ({
+    organization,
+    user: someone(),
+    role: 'member',
+    teams: [red._id],
+    currentTeam: red._id,
+  }));
+  await Memberships(inspector()).insertMany(crowd);
+  await Organizations(inspector()).updateOne({ _id: organization }, { $inc: { members } });
+  const { id: userId } = await createUser({ ...shared, email: 'grace@example.com', emailVerified: true });
+  await addMember({ ...shared, organizationId, userId });
+  const { key } = await createApiKey({ ...shared, userId, name: 'robot', organizationId });
+  await Roles(inspector()).create({ organization, name: 'guest', permissions: [] });
+  const issue = { organization, email: 'x@example.com', role: 'member', teams: [red._id], invitedBy: null };
+  const moments = { createdAt: new Date(), expiresAt: new Date(Date.now() + 60_000) };
+  await Invitations(inspector()).create({ ...issue, ...moments });
+  await assignPlan({ ...shared, subject: { type: 'team', id: teamId }, plan: 'pro' });
+  for (const subject of [
+    { type: 'organization', id: organizationId },
+    { type: 'team', id: teamId },
+  ] as const)
+    await consumeQuota({ ...shared, subject, feature: 'images' });
+  return { ...made, organizationId, organization, teamId, userId, key };
+}
+
+/** What is stored of an organization and its teams. */
+async function left(
+  organization: mongoose.Types.ObjectId,
+  teams: readonly string[],
+): Promise<Record<string, number>> {
+  const connection = inspector();
+  const subjects = [`organization:${organization}`, ...teams.map((id) => `team:${id}`)];
+  const usage = await Promise.all(subjects.map((subject) => Usage(connection).allOf(subject)));
+  const ids = [String(organization), ...teams];
+  return {
+    organizations: await Organizations(connection).countDocuments({ _id: organization }),
+    memberships: await Memberships(connection).countDocuments({ organization }),
+    teams: await Teams(connection).countDocuments({ organization }),
+    invitations: await Invitations(connection).countDocuments({ organization }),
+    roles: await Roles(connection).countDocuments({ organization }),
+    apiKeys: await ApiKeys(connection).countDocuments({ organization, deletedAt: null }),
+    subscriptions: await Subscriptions(connection).countDocuments({ 'subject.id': { $in: ids } }),
+    usage: usage.flat().length,
+    deletions: await connection.collection('tollgate_deletions').countDocuments(),
+  };
+}
+
+const nothing = {
+  organizations: 0,
+  memberships: 0,
+  teams: 0,
+  invitations: 0,
+  roles: 0,
+  apiKeys: 0,
+  subscriptions: 0,
+  usage: 0,
+  deletions: 0,
+};
+
+/** Lets a process delete, and kills it (SIGKILL) when it sends the first command of a kind after so many. */
+async function dieAt(command: string, after: number, ...args: string[]): Promise<void> {
+  const admin = inspector().getClient().db('admin');
+  const data = { failCommands: [command], blockConnection: true, blockTimeMS: 2_000, appName }; // switching it off waits for it
+  atEnd(async () => admin.command({ configureFailPoint: 'failCommand', mode: 'off' }));
+  const { count } = await admin.command({ configureFailPoint: 'failCommand', mode: { skip: after }, data });
+  const entered = admin.command({
+    waitForFailPoint: 'failCommand',
+    timesEntered: count + 1,
+    maxTimeMS: 100_000,
+  });
+  let there = false;
+  entered.then(() => {
+    there = true;
+  });
+  while (!there) {
+    // on a machine that is busy the process may be told that the database is not available
+    const child = fork(program, [mongoUri(), dbName, appName, ...args], {
+      execArgv: ['--import=tsx'],
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
+    const exit = once(child, 'exit');
+    await Promise.race([entered, exit]);
+    child.kill('SIGKILL');
+    await exit;
+  }
+  await admin.command({ configureFailPoint: 'failCommand', mode: 'off' });
+}
+
+describe('an organization that is deleted', function () {
+  this.timeout(120_000);
+
+  it('leaves nothing behind, but for the audit log', async () => {
+    const { shared, organizationId, organization, teamId } = await bigWorld();
+    const before = await left(organization, [teamId]);
+    for (const kind of Object.keys(nothing).filter((kind) => kind !== 'deletions'))
+      expect(before[kind], kind).to.be.greaterThan(0);
+    await deleteOrganization({ ...shared, organizationId });
+    await cleanUp(shared); // what it had no time for
+    expect(await left(organization, [teamId])).to.deep.equal(nothing);
+    const entries = inspector().collection('tollgate_audit_entries');
+    expect(await entries.countDocuments({ organization, action: 'organization.deleted' })).to.equal(1);
+    expect(await deleteOrganization({ ...shared, organizationId }).catch(({ code }) => code)).to.equal(
+      'not_found',
+    );
+  });
+
+  for (const after of [0, 2, 5]) {
+    it(`is gone for all though the process is killed at deletion ${after + 1} of the rest, which cleanUp() ends`, async () => {
+      const { shared, organizationId, organization, teamId, key, as, withHeaders, acme, userId } =
+        await bigWorld();
+      await dieAt('delete', after, organizationId);
+      const remains = await left(organization, [teamId]);
+      expect([remains.organizations, remains.deletions]).to.deep.equal([0, 1]);
+
+      const ada = await as('ada@example.com');
+      await ada.get(`/organizations/${acme}`).expect(404);
+      expect(
+        (await ada.get('/organizations')).body.items.map(({ slug }: { slug: string }) => slug),
+      ).to.deep.equal(['globex']);
+      expect((await ada.get('/api/me').expect(200)).body.organization.slug).to.equal('globex');
+      expect((await withHeaders({ 'X-API-Key': key }).get('/api/me')).status).to.equal(401);
+      await ada.post('/organizations', { name: 'Acme', slug: 'acme' }).expect(201);
+      await deactivateUser({ ...shared, userId });
+      await eraseSubject({ ...shared, subject: { type: 'user', id: userId } });
+
+      expect((await cleanUp(shared)).deletions).to.equal(1);
+      expect(await left(organization, [teamId])).to.deep.equal(nothing);
+      expect((await cleanUp(shared)).deletions).to.equal(0);
+    });
+  }
+
+  it('lets its only owner go while it is still being cleared', async () => {
+    const { shared, organizationId } = await bigWorld();
+    const { user } = await Memberships(inspector())
+      .findOne({ role: 'owner', organization: organizationId })
+      .orFail()
+      .lean();
+    await dieAt('delete', 0, organizationId);
+    await eraseSubject({ ...shared, subject: { type: 'user', id: String(user) } });
+    expect((await cleanUp(shared)).deletions).to.equal(1);
+  });
+
+  it('takes no team and no member any more, who come at the same time', async () => {
+    const { shared, acme: organizationId } = await world();
+    const { id: userId } = await createUser({ ...shared, email: 'grace@example.com' });
+    await Promise.allSettled([
+      createTeam({ ...shared, organizationId, name: 'late' }),
+      deleteOrganization({ ...shared, organizationId }),
+      createTeam({ ...shared, organizationId, name: 'later' }),
+      addMember({ ...shared, organizationId, userId }),
+    ]);
+    expect(await left(new mongoose.Types.ObjectId(organizationId), [])).to.deep.equal(nothing);
+    for (const late of [
+      addMember({ ...shared, organizationId, userId }),
+      createTeam({ ...shared, organizationId, name: 'latest' }),
+    ])
+      expect(await late.catch(({ code }) => code)).to.equal('not_found');
+  });
+});
+
+describe('a team that is deleted', function () {
+  this.timeout(120_000);
+
+  it('is taken from all of its members, also by cleanUp() when the process was killed on the way', async () => {
+    const { shared, organizationId, organization, teamId } = await bigWorld();
+    await dieAt('update', 4, organizationId, teamId);
+    expect(await Teams(inspector()).exists({ _id: teamId })).to.equal(null);
+    expect(await Memberships(inspector()).countDocuments({ organization, teams: teamId })).to.be.greaterThan(
+      0,
+    );
+    expect((await cleanUp(shared)).deletions).to.equal(1);
+    const holders = { organization, $or: [{ teams: teamId }, { currentTeam: teamId }] };
+    expect(await Memberships(inspector()).countDocuments(holders)).to.equal(0);
+    expect(await Invitations(inspector()).countDocuments({ teams: teamId })).to.equal(0);
+    expect(await Subscriptions(inspector()).countDocuments({ 'subject.id': teamId })).to.equal(0);
+    expect(await Usage(inspector()).allOf(`team:${teamId}`)).to.deep.equal([]);
+    expect((await left(organization, [])).memberships).to.equal(members + 2);
+  });
+
+  it('is joined by nobody at the same time', async () => {
+    const { shared, acme: organizationId } = await world();
+    for (const round of times(10, (index) => index)) {
+      const { id: userId } = await createUser({ ...shared, email: `p${round}@example.com` });
+      const { id: teamId } = await createTeam({ ...shared, organizationId, name: `t${round}` });
+      await Promise.allSettled([
+        addMember({ ...shared, organizationId, userId, teamIds: [teamId] }),
+        deleteTeam({ ...shared, organizationId, teamId }),
+      ]);
+      expect(await Memberships(inspector()).countDocuments({ teams: teamId })).to.equal(0);
+    }
+  });
+});
