@@ -95,7 +95,10 @@ export function quota<Feature extends string>(
       'entitlement_missing',
       'quota_exceeded',
       'validation_failed',
+      'idempotency_in_progress',
+      'idempotency_mismatch',
     ],
+    headers: ['Idempotency-Key'],
   };
 
   return described(told, async function quota(ctx, next) {
