@@ -166,8 +166,9 @@ router.get<Entitled>(
 );
 router.get(
   '/typed-endpoint',
-  endpoint(authenticate({ keys }), requireEntitlement(plans, 'projects'), (ctx) => {
+  endpoint(authenticate({ keys }), requireEntitlement(plans, 'projects'), quota(plans, 'tokens'), (ctx) => {
     holds<Same<typeof ctx.state.entitlements, readonly string[]>>();
+    holds<Same<keyof typeof ctx.state.quota, 'tokens'>>();
   }),
 );
 
