@@ -168,7 +168,8 @@ router.get(
   '/typed-endpoint',
   endpoint(authenticate({ keys }), requireEntitlement(plans, 'projects'), quota(plans, 'tokens'), (ctx) => {
     holds<Same<typeof ctx.state.entitlements, readonly string[]>>();
-    holds<Same<keyof typeof ctx.state.quota, 'tokens'>>();
+    const { remaining } = ctx.state.quota.tokens;
+    holds<Same<typeof remaining, number | null>>();
   }),
 );
 
