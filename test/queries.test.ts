@@ -19,13 +19,13 @@ describe('the watch over queries', () => {
     await Users(connection).findOne({ email: 'ada@example.com' });
     expect(await scans(look)).to.deep.equal([]);
 
-    await Users(connection).findOne({ name: 'Ada' });
+    await Users(connection).findOne({ emailVerified: false });
     expect(await scans(look)).to.have.length(1);
 
     const join = {
       from: Users(connection).collection.name,
-      localField: 'name',
-      foreignField: 'name',
+      localField: 'emailVerified',
+      foreignField: 'emailVerified',
       as: 'same',
     };
     await Users(connection).aggregate([{ $match: { email: 'ada@example.com' } }, { $lookup: join }]);

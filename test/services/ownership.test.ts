@@ -49,14 +49,14 @@ const transfer: Act = (shared, { organizationId, self, other }) =>
   transferOwnership({ ...shared, organizationId, from: self, to: other });
 
 describe('two owners of an organization', () => {
-  const pairs: [what: string, first: Act, second: Act, rounds: number, done: number][] = [
-    ['leave', leave, leave, 40, 1],
-    ['demote each other', demote, demote, 40, 1],
-    ['remove each other', remove, remove, 40, 1],
-    ['step down', stepDown, stepDown, 8, 1],
-    ['deactivate and leave', deactivate, leave, 8, 1],
-    ['are erased and demoted', erase, demote, 8, 1],
-    ['hand their ownership to each other', transfer, transfer, 8, 2],
+  const pairs: [what: string, first: Act, second: Act, rounds: number, done: number[]][] = [
+    ['leave', leave, leave, 40, [1]],
+    ['demote each other', demote, demote, 40, [1]],
+    ['remove each other', remove, remove, 40, [1]],
+    ['step down', stepDown, stepDown, 8, [1]],
+    ['deactivate and leave', deactivate, leave, 8, [1]],
+    ['are erased and demoted', erase, demote, 8, [1, 2]],
+    ['hand their ownership to each other', transfer, transfer, 8, [2]],
   ];
 
   for (const [what, first, second, rounds, done] of pairs) {
@@ -79,7 +79,7 @@ describe('two owners of an organization', () => {
         expect(owners[0], codes.join(' ')).to.be.at.least(1);
         expect([owners[0], members[0]]).to.deep.equal([owners[1], members[1]]);
         const succeeded = codes.filter((code) => code === 'done');
-        expect(succeeded, codes.join(' ')).to.have.length(done);
+        expect(done, codes.join(' ')).to.include(succeeded.length);
         expect(codes.join(' ')).to.match(/^(done|last_owner|permission_missing|not_found| )+$/);
       };
       for (const batch of times(rounds / 4, (index) => index))
