@@ -20,7 +20,11 @@ export function apiKeyReader({ strict, trustedProxies }: ReadSharedOptions): Cre
     if (!key) return undefined;
     const before = claimed.get(req);
     if (before?.key === key) return Promise.resolve(before.found);
-    const presented = { key, ip: () => clientAddress(ctx, trustedProxies), strict: strictOf(ctx, strict) };
+    const presented = {
+      key,
+      ip: () => clientAddress(ctx, trustedProxies),
+      strict: Boolean(strictOf(ctx, strict)),
+    };
     return found(connection, presented, (claim) => claimed.set(req, { key, found: claim }));
   };
 }

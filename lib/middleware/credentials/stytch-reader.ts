@@ -60,7 +60,7 @@ export function stytchReaders(options: StytchReaderOptions): readonly Credential
       const text = tokenIn(ctx);
       if (text === undefined || (!accepted && others.length > 0)) return undefined;
       const admit = guessing({ connection, keyring, credentialRate, ip: clientAddress(ctx, trustedProxies) });
-      const token = { token: text, strict: strictOf(ctx, strict), admit };
+      const token = { token: text, strict: Boolean(strictOf(ctx, strict)), admit };
       return accepted ? found(connection, token, ambient) : refused(token);
     };
   return [reader(ofCookies, true), reader(ofBearer, false)];

@@ -1,6 +1,7 @@
 import type { Connection } from 'mongoose';
 import { Plans, type StoredPlan } from '../../models/plan.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
+import type { Strictness } from '../../runtime/snapshot.js';
 import { type Feature, featureOf, limitOf } from './features.js';
 
 /** A version of a plan with its features as they are typed in code. */
@@ -17,7 +18,10 @@ export interface Catalogue {
 const catalogues = freshCache<Catalogue>(1);
 
 /** Every stored plan, remembered until one changes: an application has a handful. */
-export function catalogue(connection: Connection, strict = false): Catalogue | Promise<Catalogue> {
+export function catalogue(
+  connection: Connection,
+  strict: Strictness = false,
+): Catalogue | Promise<Catalogue> {
   const load = async (): Promise<Catalogue> => {
     const plans = (await Plans(connection).find().sort({ code: 1, version: 1 }).lean()) as unknown as Plan[];
     const current = [...new Map(plans.map((plan) => [plan.code, plan])).values()].filter(

@@ -4,6 +4,7 @@ import { Usage } from '../../models/usage.js';
 import { take } from '../../quota/combiner.js';
 import { opened } from '../../runtime/connection.js';
 import { database } from '../../runtime/database.js';
+import type { Strictness } from '../../runtime/snapshot.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
 import { offersMore } from './catalogue.js';
 import { entitlementMissing, entitlementsOf } from './entitlements-of.js';
@@ -17,7 +18,7 @@ export interface Consumption {
   readonly amount?: number | undefined;
   readonly connection?: Connection | undefined;
   /** True reads the plan from the database instead of remembering it. Default false. */
-  readonly strict?: boolean | undefined;
+  readonly strict?: Strictness | undefined;
 }
 
 /**

@@ -3,6 +3,7 @@ import { refuse, type TollgateError } from '../../errors.js';
 import { type StoredSubscription, Subscriptions } from '../../models/subscription.js';
 import { opened } from '../../runtime/connection.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
+import { Snapshot, type Strictness } from '../../runtime/snapshot.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
 import { type Catalogue, catalogue, offersMore, type Plan } from './catalogue.js';
 import { isGranted, limitOf } from './features.js';
@@ -21,7 +22,7 @@ export interface EntitlementsOf {
   readonly subject: Subject;
   readonly connection?: Connection | undefined;
   /** True reads it from the database instead of remembering it. Default false. */
-  readonly strict?: boolean | undefined;
+  readonly strict?: Strictness | undefined;
 }
 
 const known = freshCache<Entitlements>(50_000);
@@ -38,23 +39,39 @@ const nothing: Entitlements = Object.freeze({ plan: null, entitlements: null, ti
 export async function entitlementsOf({ subject, ...rest }: EntitlementsOf): Promise<Entitlements> {
   const connection = opened(rest.connection);
   const key = subjectKey(subject);
+  const seen = rest.strict instanceof Snapshot ? rest.strict.get(subscriptionsRead, key) : undefined;
+  if (seen)
+    return grantedBy(connection, (seen as ReadSubscription).subscription, await catalogue(connection));
   const load = async () => {
     const who = { 'subject.type': subject.type, 'subject.id': subject.id };
     const [subscription, plans] = await Promise.all([
       Subscriptions(connection).findOne(who, { plan: 1, planVersion: 1 }).lean(),
       catalogue(connection, rest.strict),
     ]);
-    const isNew = subscription && !plans.version(subscription.plan, subscription.planVersion); // not heard of yet
-    return granted(planIn(isNew ? await catalogue(connection, true) : plans, subscription));
+    return grantedBy(connection, subscription, plans);
   };
   return known(connection).get(key, [key, 'plans'], load, rest.strict);
 }
 
-/** The plan of a subscription in its own version, else the default plan. */
-export function planIn(
+type Version = Pick<StoredSubscription, 'plan' | 'planVersion'>;
+
+/** A subscription, or that there is none, as a snapshot has it under `subscriptionsRead` and the key of its subject. */
+export interface ReadSubscription {
+  readonly subscription: Version | undefined;
+}
+export const subscriptionsRead = Object.freeze({});
+
+async function grantedBy(
+  connection: Connection,
+  subscription: Version | null | undefined,
   plans: Catalogue,
-  subscription: Pick<StoredSubscription, 'plan' | 'planVersion'> | null | undefined,
-): Plan | undefined {
+): Promise<Entitlements> {
+  const isNew = subscription && !plans.version(subscription.plan, subscription.planVersion); // not heard of yet
+  return granted(planIn(isNew ? await catalogue(connection, true) : plans, subscription));
+}
+
+/** The plan of a subscription in its own version, else the default plan. */
+export function planIn(plans: Catalogue, subscription: Version | null | undefined): Plan | undefined {
   return (subscription && plans.version(subscription.plan, subscription.planVersion)) ?? plans.fallback;
 }
 
