@@ -3,6 +3,7 @@ import { openOnce } from '../quota/take-once.js';
 import { connectionOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import type { SignedIn } from './authenticate.js';
+import { type Description, described } from './described.js';
 import type { Guard } from './guard.js';
 import { claimFor, idempotencyKeyOf } from './idempotency-key.js';
 import { type SubjectChoice, subjectChoice, subjectOf } from './subject-of.js';
@@ -40,7 +41,12 @@ const own = {
 export function idempotent(options: IdempotentOptions = {}): Guard<SignedIn> {
   const read = readOptions<Read>('idempotent', options, own);
 
-  return async function idempotent(ctx, next) {
+  const told: Description = {
+    refuses: ['token_missing', 'validation_failed', 'idempotency_in_progress', 'idempotency_mismatch'],
+    headers: ['Idempotency-Key'],
+  };
+
+  return described(told, async function idempotent(ctx, next) {
     const key = idempotencyKeyOf(ctx);
     if (key === undefined) return next();
     const connection = connectionOf(ctx, read.connection);
@@ -49,5 +55,5 @@ export function idempotent(options: IdempotentOptions = {}): Guard<SignedIn> {
     const met = await openOnce(connection, wanted);
     if ('answer' in met) return replay(ctx, met.answer);
     await underClaims(ctx, connection, [met.claim], next, 'freed');
-  };
+  });
 }

@@ -4,8 +4,13 @@ import { isTollgateError } from '../errors.js';
 import { connectionOf, strictOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { refundQuota } from '../services/plans/consume-quota.js';
+import {
+  type MeteredFeature,
+  type PlanDefinitions,
+  requireFeatures,
+} from '../services/plans/define-plans.js';
 import { isAmount } from '../services/plans/demand-of.js';
-import { codePattern } from '../services/plans/features.js';
+import { codePattern, meteredBy } from '../services/plans/features.js';
 import { type QuotaState, rateLimitHeaders } from '../services/plans/quota-state.js';
 import { withQuota } from '../services/plans/with-quota.js';
 import type { SignedIn } from './authenticate.js';
@@ -79,12 +84,22 @@ const several = Joi.object().pattern(codePattern, amountSchema.required()).min(1
  * `validation_failed` when `amount` gives no positive integer, or an idempotency key is longer than 255 characters or not printable; 409
  * `idempotency_in_progress`, `conflict`, 422 `idempotency_mismatch`; 503 `overloaded`, `database_unavailable`.
  *
+ * With the plans of `definePlans()` before it a code that none of them counts does not compile, and is a TypeError.
+ *
  * @example api.post('/images', organization(), quota('images'), generate);
+ * @example api.post('/images', organization(), quota(plans, 'images'), generate);
  */
+export function quota<const P extends PlanDefinitions, Feature extends MeteredFeature<P>>(
+  plans: P,
+  feature: Feature,
+  options?: QuotaOptions,
+): Guard<SignedIn, WithQuota<Feature>>;
 export function quota<Feature extends string>(
   features: Feature | Readonly<Record<Feature, QuotaAmount>>,
-  options: QuotaOptions = {},
-): Guard<SignedIn, WithQuota<Feature>> {
+  options?: QuotaOptions,
+): Guard<SignedIn, WithQuota<Feature>>;
+export function quota(...args: Untyped | Typed): Guard<SignedIn, WithQuota<never>> {
+  const [features, options = {}] = featuresOf(args);
   const read = readOptions<Read>('quota', options, own);
   const wanted = wantedOf(features, options.amount, read.amount);
 
@@ -95,7 +110,10 @@ export function quota<Feature extends string>(
       'entitlement_missing',
       'quota_exceeded',
       'validation_failed',
+      'idempotency_in_progress',
+      'idempotency_mismatch',
     ],
+    headers: ['Idempotency-Key'],
   };
 
   return described(told, async function quota(ctx, next) {
@@ -122,6 +140,17 @@ export function quota<Feature extends string>(
     const claims = 'claims' in met ? met.claims : [];
     await underClaims(ctx, connection, claims, () => settled(ctx, next, read.refund, giveBack));
   });
+}
+
+type Untyped = [features: string | Readonly<Record<string, QuotaAmount>>, options?: QuotaOptions | undefined];
+type Typed = [plans: PlanDefinitions, feature: string, options?: QuotaOptions | undefined];
+
+/** Without the plans, which have said whether there is such a feature. */
+function featuresOf(args: Untyped | Typed): Untyped {
+  if (typeof args[1] !== 'string') return args as Untyped;
+  const [plans, feature, options] = args as Typed;
+  requireFeatures('quota', plans, [feature], (plan, code) => meteredBy(plan, code) !== undefined);
+  return [feature, options];
 }
 
 /** The features that a guard names, each with what a request uses up of it. */

@@ -172,9 +172,15 @@ export class ClaimBook {
   }
 
   /** Makes the key free. */
-  async free(claim: Pick<Claim, 'key' | 'run'>): Promise<void> {
-    this.#running.delete(claim as Claim);
-    await this.#delete({ _id: claim.key, run: claim.run });
+  async free(claim: Claim): Promise<void> {
+    this.#running.delete(claim);
+    await this.clear(claim);
+    claim.isHeld = false;
+  }
+
+  /** Makes the key free that somebody else had, and holds no more. */
+  clear({ key: _id, run }: Pick<Claim, 'key' | 'run'>): Promise<void> {
+    return this.#delete({ _id, run });
   }
 
   /** Takes over a claim that nobody holds any more, as it was read; null: another was faster. */

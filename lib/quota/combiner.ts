@@ -102,9 +102,9 @@ class Combiner {
   readonly #lines = new Map<string, Line>();
   readonly #busy = new Set<Line>();
   #ready: Line[] = [];
-  readonly #changes = new Changes();
   /** Batches whose idempotency keys are claimed. */
   #claimed: Shipment[] = [];
+  readonly #changes = new Changes();
   #sequence = 0;
   #flying = 0;
   #isTicking = false;
@@ -114,8 +114,8 @@ class Combiner {
     this.#connection = connection;
     this.#sender = new Sender(connection);
     this.#clock = databaseClock(connection);
-    changeFeed(connection).onChange((subject) => this.#changes.hear(subject));
     this.#claims = claimBook(connection);
+    changeFeed(connection).onChange((subject) => this.#changes.hear(subject));
   }
 
   take(request: Take): Promise<Taken> {

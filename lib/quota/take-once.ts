@@ -96,7 +96,7 @@ async function standing(
 }
 
 async function freed(connection: Connection, { _id: key, run }: JudgedRow): Promise<undefined> {
-  await claimBook(connection).free({ key, run });
+  await claimBook(connection).clear({ key, run });
 }
 
 interface Handed {

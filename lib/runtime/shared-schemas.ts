@@ -139,7 +139,7 @@ export const sharedSchemas = once(
       .uri({ scheme: ['smtp', 'smtps'] })
       .custom(withSender),
     mailFrom: Joi.string(),
-    quotaIdempotencyTtl: seconds.max(86_400).default(60),
+    quotaIdempotencyTtl: seconds.max(604_800).default(60),
     cleanupHours: Joi.number().min(0).max(8_760).default(6),
     appName: Joi.string().default(Joi.ref('publicUrl', { adjust: hostOf })), // a function would get a deep copy of all options
     templates: Joi.object().pattern(Joi.valid(...mailKinds), template),

@@ -3,12 +3,16 @@ import {
   AuditEntries,
   assignPlan,
   consumeQuota,
+  createOrganization,
   createUser,
+  deleteOrganization,
   eraseSubject,
   exportSubject,
   Grants,
   grantCredits,
+  Reservations,
   refundQuota,
+  reserveQuota,
   type SharedOptions,
   syncPlans,
   Usage,
@@ -227,6 +231,20 @@ describe('grantCredits()', () => {
     await eraseSubject({ ...shared, subject: who });
     expect(await Grants(inspector()).countDocuments()).to.equal(0);
     expect(await Usage(inspector()).countDocuments()).to.equal(0);
+  });
+
+  it('go with their organization', async () => {
+    const { shared } = await granted();
+    const user = await createUser({ ...shared, email: 'ada@example.com', password: 'lovelace-1815' });
+    const { id } = await createOrganization({ ...shared, name: 'Acme', slug: 'acme', owner: user.id });
+    const acme = { type: 'organization', id } as const;
+    await grantCredits({ ...shared, subject: acme, feature: 'images', amount: 3 });
+    await reserveQuota({ ...shared, subject: acme, feature: 'images', amount: 3 });
+    await deleteOrganization({ ...shared, organizationId: id });
+    const left = [Grants, Reservations, Usage].map((model) =>
+      inspector().collection(model(inspector()).collection.name).countDocuments(),
+    );
+    expect(await Promise.all(left)).to.deep.equal([0, 0, 0]);
   });
 });
 

@@ -106,6 +106,27 @@ describe('two owners of an organization', () => {
     expect((await counted(organizationId)).owners).to.deep.equal([1, 1]);
   });
 
+  it('see admins demote each other at once in two processes, in 10 rounds of 10: one of them stays', async () => {
+    const { shared } = await emptyWorld();
+    const elsewhere = { ...shared, connection: await connect() };
+    for (const round of times(10, (index) => index)) {
+      const [owner, self, other] = (await Promise.all(
+        ['o', 'a', 'b'].map(
+          async (name) => (await createUser({ ...shared, email: `${name}${round}@example.com` })).id,
+        ),
+      )) as [string, string, string];
+      const { id: organizationId } = await createOrganization({ ...shared, name: 'Three', owner });
+      for (const userId of [self, other])
+        await addMember({ ...shared, organizationId, userId, role: 'admin' });
+      const to = { organizationId, role: 'member' };
+      const codes = await Promise.all([
+        codeOf(updateMember({ ...shared, ...to, userId: other, actor: self })),
+        codeOf(updateMember({ ...elsewhere, ...to, userId: self, actor: other })),
+      ]);
+      expect(codes.sort()).to.deep.equal(['done', 'permission_missing']);
+    }
+  });
+
   it('become none while their account ends: joining and ending it at once leaves no membership of nobody', async () => {
     const { shared } = await emptyWorld();
     const { id: owner } = await createUser({ ...shared, email: 'owner@example.com' });

@@ -181,7 +181,7 @@ describe('reservations', () => {
     const elsewhere = await connect();
     const counts = countBy(await Promise.all(commits), 'is');
     await until(
-      async () => (await outcome(consume(100, elsewhere))).is === 'quota_exceeded' && (await allSettled()),
+      async () => (await outcome(consume(101, elsewhere))).is === 'quota_exceeded' && (await allSettled()),
     );
     expect((counts.done ?? 0) + (counts.expired ?? 0)).to.equal(40);
     expect(await used()).to.equal(counts.done ?? 0);

@@ -166,8 +166,10 @@ router.get<Entitled>(
 );
 router.get(
   '/typed-endpoint',
-  endpoint(authenticate({ keys }), requireEntitlement(plans, 'projects'), (ctx) => {
+  endpoint(authenticate({ keys }), requireEntitlement(plans, 'projects'), quota(plans, 'tokens'), (ctx) => {
     holds<Same<typeof ctx.state.entitlements, readonly string[]>>();
+    const { remaining } = ctx.state.quota.tokens;
+    holds<Same<typeof remaining, number | null>>();
   }),
 );
 

@@ -128,13 +128,15 @@ requirePermission([]); // TS2345
 requireOrganizationRole(); // TS2555
 requireClaims('tier'); // TS2345
 authenticate({ keys, accept: ['cookie'] }); // TS2769
-quota('images', { refund: 'always' }); // TS2322
+quota('images', { refund: 'always' }); // TS2769
 
 const plans = definePlans({
   free: { name: 'Free', tier: 0, features: { images: { limit: 1, per: 'day' }, projects: 3, reports: true } },
 });
 requireEntitlement(plans, 'reprots'); // TS2769
 requireEntitlement(plans, ['reports']); // TS2769
+quota(plans, 'imagse'); // TS2769
+quota(plans, 'reports'); // TS2769
 requireAnyEntitlement(plans, ['reports', 'imagse']); // TS2769
 const counted = (_code: MeteredFeature<typeof plans>) => {};
 counted('imagse'); // TS2345

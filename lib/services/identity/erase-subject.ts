@@ -6,20 +6,15 @@ import { refuse } from '../../errors.js';
 import { enqueueMail } from '../../mail/enqueue-mail.js';
 import { ApiKeys } from '../../models/api-key.js';
 import { Claims } from '../../models/claim.js';
-import { Denials } from '../../models/denial.js';
 import { Erasures } from '../../models/erasure.js';
-import { Grants } from '../../models/grant.js';
 import { Invitations } from '../../models/invitation.js';
 import { Memberships } from '../../models/membership.js';
 import { OneTimeTokens } from '../../models/one-time-token.js';
 import { Organizations } from '../../models/organization.js';
 import { Outbox } from '../../models/outbox.js';
-import { Reservations } from '../../models/reservation.js';
 import { changed } from '../../models/revocation.js';
 import { Sessions } from '../../models/session.js';
 import { Subscriptions } from '../../models/subscription.js';
-import { Thresholds } from '../../models/threshold.js';
-import { Usage } from '../../models/usage.js';
 import { Users } from '../../models/user.js';
 import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
@@ -27,6 +22,7 @@ import { readOptions, type SharedOptions } from '../../runtime/options.js';
 import { type Subject, subjectSchema } from '../../runtime/subject.js';
 import { transaction } from '../../runtime/transaction.js';
 import { giveUpOwnership, keepAnAdmin } from '../tenancy/give-up-ownership.js';
+import { forgetUsage } from '../usage/forget-usage.js';
 
 export interface EraseSubject extends Origin {
   subject: Subject & { readonly type: 'user' };
@@ -108,11 +104,6 @@ async function deleteAll(
     { 'subject.type': 'user', 'subject.id': String(user) },
     { session },
   );
-  const who = { 'subject.type': 'user' as const, 'subject.id': String(user) };
-  await Grants(connection).deleteMany(who, { session });
-  await Reservations(connection).deleteMany(who, { session });
-  await Denials(connection).deleteMany({ subject: `user:${user}` }, { session });
-  await Thresholds(connection).deleteMany({ subject: `user:${user}` }, { session });
-  await Usage(connection).deleteAllOf(`user:${user}`, session);
+  await forgetUsage(connection, { type: 'user', id: String(user) }, session);
   await Claims(connection).deleteAllOf(`user:${user}`, session);
 }

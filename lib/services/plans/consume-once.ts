@@ -5,6 +5,7 @@ import { takeOnce } from '../../quota/take-once.js';
 import { refundableAs } from './consume-quota.js';
 import { demandOf, type Wanted } from './demand-of.js';
 import { type QuotaState, quotaState } from './quota-state.js';
+import { hasReturned } from './take.js';
 
 /** What a request with an idempotency key goes on with, or the answer that was given to the first one. */
 export type MetOnce =
@@ -19,9 +20,12 @@ export type MetOnce =
  */
 export async function consumeOnce(connection: Connection, wanted: Wanted, claim: Claim): Promise<MetOnce> {
   const { exceeded, ...demand } = await demandOf(connection, wanted);
-  const met = await takeOnce(connection, demand, claim);
+  let met = await takeOnce(connection, demand, claim);
   if ('answer' in met) return met;
-  const state = quotaState(wanted.feature, wanted.amount, met.taken);
+  if (!met.taken.granted && (await hasReturned(connection, demand)))
+    met = await takeOnce(connection, demand, claim);
+  if ('answer' in met) return met;
+  const state = quotaState(demand.key.f, demand.amount, met.taken);
   if (!met.taken.granted) throw await exceeded(state);
   return { state: refundableAs(state, { ...demand, claim: met.claim }), claim: met.claim };
 }

@@ -1,15 +1,15 @@
 import type { Connection } from 'mongoose';
-import { claimBook } from '../../quota/claim-book.js';
+import { type Claim, claimBook } from '../../quota/claim-book.js';
 import { ClaimTaken, type Take, type Taken } from '../../quota/combiner.js';
 import { takeAhead } from '../../quota/leases.js';
-import { resultOnce } from '../../quota/take-once.js';
+import { type Charged, resultOnce } from '../../quota/take-once.js';
 import { opened } from '../../runtime/connection.js';
 import type { Strictness } from '../../runtime/snapshot.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
 import { claimOfCall, type Keyed } from './claim-of-call.js';
 import { checkAmount, demandOf } from './demand-of.js';
 import { type QuotaState, quotaState } from './quota-state.js';
-import { take } from './take.js';
+import { hasReturned, take } from './take.js';
 
 export interface Consumption extends Keyed {
   readonly subject: Subject;
@@ -36,7 +36,8 @@ export interface Consumption extends Keyed {
  * @throws {TypeError} when the amount is not a positive integer up to 2^53 − 1, or the key is no such text
  * @throws {TollgateError} `idempotency_mismatch` (422) when the key was used for another feature or amount,
  *   `idempotency_in_progress` (409) while the first call with it is under way, or for 10 s when its process has died in the midst of it;
- *   `quota_exceeded` (429, extras `feature`, `limit`, `used`, `remaining`, `resetsAt`, `upgradeRequired`), `entitlement_missing` (403), `validation_failed` (400) when the amount costs more than 2^53 − 1 credits, `overloaded` (503; it was not counted), `database_unavailable` (503)
+ *   `quota_exceeded` (429, extras `feature`, `limit`, `used`, `remaining`, `resetsAt`, `upgradeRequired`), `entitlement_missing` (403),
+ *   `validation_failed` (400) when the amount costs more than 2^53 − 1 credits, `overloaded` (503; it was not counted), `database_unavailable` (503)
  * @example const { remaining } = await consumeQuota({ subject: { type: 'user', id }, feature: 'images' });
  */
 export async function consumeQuota({ amount = 1, ...rest }: Consumption): Promise<QuotaState> {
@@ -44,11 +45,17 @@ export async function consumeQuota({ amount = 1, ...rest }: Consumption): Promis
   const claim = claimOfCall(connection, { ...rest, amount });
   const { exceeded, ...demand } = await demandOf(connection, { ...rest, amount });
   const met = claim
-    ? await resultOnce(connection, demand, claim)
+    ? await takenOnce(connection, demand, claim)
     : { taken: await takeOf(connection, demand, rest.lease), claim };
   const state = quotaState(demand.key.f, demand.amount, met.taken);
   if (!met.taken.granted) throw await exceeded(state);
   return refundableAs(state, { ...demand, claim: met.claim });
+}
+
+async function takenOnce(connection: Connection, demand: Take, claim: Claim): Promise<Charged> {
+  const met = await resultOnce(connection, demand, claim);
+  if (met.taken.granted || !(await hasReturned(connection, demand))) return met;
+  return resultOnce(connection, demand, claim);
 }
 
 /** Takes of a counter by itself, or of what this process has taken ahead. */

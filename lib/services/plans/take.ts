@@ -13,6 +13,11 @@ export async function take(
 ): Promise<Taken> {
   const taken = await how(request);
   if (taken.granted || request.amount < 0) return taken;
-  const returned = await returnExpiredOf(connection, request.key).catch(() => 0); // the worker comes, too
-  return returned > 0 ? how(request) : taken;
+  return (await hasReturned(connection, request)) ? how(request) : taken;
+}
+
+/** Gives back what expired reservations hold; true: there was something. */
+export async function hasReturned(connection: Connection, { key }: Take): Promise<boolean> {
+  const returned = await returnExpiredOf(connection, key).catch(() => 0); // the worker comes, too
+  return returned > 0;
 }

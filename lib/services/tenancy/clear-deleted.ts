@@ -7,9 +7,9 @@ import { changed } from '../../models/revocation.js';
 import { Roles } from '../../models/role.js';
 import { Subscriptions } from '../../models/subscription.js';
 import { Teams } from '../../models/team.js';
-import { Usage } from '../../models/usage.js';
 import { database } from '../../runtime/database.js';
 import { transaction } from '../../runtime/transaction.js';
+import { forgetUsage } from '../usage/forget-usage.js';
 
 /** Documents that are written by one command. */
 const batch = 500;
@@ -103,7 +103,7 @@ async function* leaveTeam(
   await transaction(connection, (session) => changed(connection, session, `organization:${organization}`));
 }
 
-/** Deletes the plans and the usage of subjects. */
+/** Deletes the plans of subjects, and what was counted of them. */
 async function* forget(
   connection: Connection,
   { type, ids }: { type: 'team' | 'organization'; ids: readonly Types.ObjectId[] },
@@ -111,7 +111,7 @@ async function* forget(
   const theirs = { 'subject.type': type, 'subject.id': { $in: ids.map(String) } };
   await database(() => Subscriptions(connection).deleteMany(theirs));
   for (const id of ids) {
-    await database(() => Usage(connection).deleteAllOf(`${type}:${id}`, null));
+    await database(() => forgetUsage(connection, { type, id: String(id) }, null));
     yield;
   }
 }
