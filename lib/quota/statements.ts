@@ -66,7 +66,7 @@ export function foldStatement(batch: Batch, sent: 'first' | 'again' | 'inside'):
     upsert: true,
     u: [
       { $set: turned(batch.terms) },
-      { $set: { w: { ...met(batch.terms), skip } } },
+      { $set: { w: { ...met(batch), skip } } },
       { $set: { 'w.then': { $cond: ['$w.skip', '$w.used', folded(batch)] } } },
       { $set: { w: { $mergeObjects: ['$w', { spent: spent(batch.terms) }] } } },
       {
@@ -184,15 +184,20 @@ function carried({ cap, periods }: NonNullable<Terms['rollover']>, per: string, 
 const overageOf = ({ overage = 0, version }: Terms): unknown =>
   overage === 0 ? 0 : { $cond: [{ $gt: ['$lv', version] }, 0, overage] };
 
-/** `used`: of everything; `capacity`: with all that is live; null: no limit. */
-function met(terms: Terms): object {
+/**
+ * `used`: of everything; `capacity`: with all that is live; null: no limit. Where more is used than the limit allows, because that has
+ * shrunk, what the batch gives back brings it down again, and is not there to be taken.
+ */
+function met({ terms, parts }: Batch): object {
+  const back = parts.reduce((units, { amount }) => units + Math.max(0, -amount), 0);
+  const without = (field: string) => ({ $subtract: [field, back] });
   const of = { $sum: { $map: { input: '$balances', as: 'b', in: { $add: ['$$b.l', '$$b.s'] } } } };
   const most = overageOf(terms);
-  const beyond = { $cond: [{ $eq: [most, null] }, null, { $max: [most, '$o'] }] }; // $add of null is null: no limit
+  const beyond = { $cond: [{ $eq: [most, null] }, null, { $max: [most, without('$o')] }] }; // $add of null is null: no limit
   return {
     used: { $add: ['$u', '$o', spentOf('$balances')] },
     capacity: {
-      $cond: [{ $eq: ['$lim', null] }, null, { $add: [{ $max: ['$lim', '$u'] }, of, beyond] }],
+      $cond: [{ $eq: ['$lim', null] }, null, { $add: [{ $max: ['$lim', without('$u')] }, of, beyond] }],
     },
   };
 }

@@ -189,6 +189,25 @@ describe('balances', () => {
   });
 });
 
+describe('what comes back while more is used than a smaller limit allows', () => {
+  it('is not there to be taken, by the same batch neither', async () => {
+    const { connection } = await emptyWorld();
+    const key = freshKey();
+    const terms = { limit: 12, per: 'month', version: 1 } as const;
+    const smaller = { ...terms, limit: 10, version: 2 };
+    const { from } = await take(connection, { key, terms, amount: 12 });
+    const together = await Promise.all([
+      take(connection, { key, terms: smaller, amount: -1, from }),
+      take(connection, { key, terms: smaller, amount: 1 }),
+    ]);
+    expect(together.map(({ granted, used }) => [granted, used])).to.deep.equal([
+      [true, 11],
+      [false, 11],
+    ]);
+    expect(await counterOf(connection, key)).to.include({ u: 11, lim: 10 });
+  });
+});
+
 describe('months that begin on an anchor', () => {
   it('end on its day, or on the last of a shorter month, in leap years too', async function () {
     this.timeout(90_000);
