@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { type Connection, Schema } from 'mongoose';
 import { generateSync } from 'otplib';
 import { demoApp } from '../examples/demo/app.js';
-import { AuditEntries, assignPlan, createOrganization, createUser, eraseSubject, exportSubject, isTollgateError, listApiKeys, listSessions, Memberships, membershipSchema, ready, revokeSessions, Sessions, type SharedOptions, startWorker, syncPlans, Users, updateProfile, userSchema } from '../lib/index.js'; // biome-ignore format: a list
+import { AuditEntries, assignPlan, createOrganization, createUser, eraseSubject, exportSubject, isTollgateError, listApiKeys, listSessions, Memberships, membershipSchema, ready, revokeSessions, Sessions, type SharedOptions, startWorker, syncPlans, Users, updatePlanLimits, updateProfile, userSchema } from '../lib/index.js'; // biome-ignore format: a list
 import { mailbox, publicUrl } from './support/mailbox.js';
 import { startStytch } from './support/stytch.js';
 import { atEnd, clientsOf, connect, emptyWorld, inspector, serve } from './support/world.js';
@@ -116,6 +116,15 @@ for (const kind of Object.keys(kinds) as Kind[]) {
       for (const remaining of [2, 1, 0])
         expect((await grace.post('/api/searches', {}).expect(200)).body.remaining).to.equal(remaining);
       expect((await grace.post('/api/searches', {}).expect(429)).body.code).to.equal('quota_exceeded');
+    });
+
+    it('are held to their own limits and organization in strict mode', async () => {
+      const { shared, grace, id } = await signedUp(kind, { strict: true });
+      const acme = await createOrganization({ ...shared, name: 'Acme', slug: 'acme', owner: id });
+      await updatePlanLimits({ ...shared, subject: { type: 'user', id }, limits: { searches: 1 } });
+      expect((await grace.get('/api/me').expect(200)).body.organization.id).to.equal(acme.id);
+      expect((await grace.post('/api/searches', {}).expect(200)).body.remaining).to.equal(0);
+      expect((await grace.post('/api/searches', {}).expect(429)).body.limit).to.equal(1);
     });
 
     it('prove a second factor, and prove again who they are', async () => {

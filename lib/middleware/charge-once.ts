@@ -2,6 +2,7 @@ import type { ParameterizedContext } from 'koa';
 import type { Connection } from 'mongoose';
 import type { StoredAnswer } from '../models/claim.js';
 import type { Claim } from '../quota/claim-book.js';
+import type { Strictness } from '../runtime/snapshot.js';
 import type { Subject } from '../runtime/subject.js';
 import { consumeOnce } from '../services/plans/consume-once.js';
 import { refundQuota } from '../services/plans/consume-quota.js';
@@ -14,7 +15,7 @@ export interface Charge {
   readonly window: number;
   readonly subject: Subject;
   readonly amounts: Readonly<Record<string, number>>;
-  readonly strict: boolean;
+  readonly strict: Strictness;
 }
 
 /** What was charged for the key, by this request or one before it, with the claims that it hangs on; or the answer that was kept. */

@@ -4,6 +4,7 @@ import type { Connection } from 'mongoose';
 import { refuse } from '../errors.js';
 import { connectionOf, strictOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
+import type { Strictness } from '../runtime/snapshot.js';
 import { entitlementsOf } from '../services/plans/entitlements-of.js';
 import type { Membership, Organization } from '../services/tenancy/as-organization.js';
 import { membershipOf, organizationsOf } from '../services/tenancy/membership-of.js';
@@ -72,14 +73,18 @@ export function organization(options: OrganizationOptions = {}): Middleware {
 
 const nowhere: MaybeInOrganization = Object.freeze({ organization: null, membership: null });
 
-async function onlyOne(connection: Connection, userId: string, strict: boolean): Promise<string | undefined> {
+async function onlyOne(
+  connection: Connection,
+  userId: string,
+  strict: Strictness,
+): Promise<string | undefined> {
   const [first, second] = await organizationsOf(connection, { userId, strict });
   return second === undefined ? first : undefined;
 }
 
 async function stateOf(
   connection: Connection,
-  which: { userId: string; organizationId: string; strict: boolean },
+  which: { userId: string; organizationId: string; strict: Strictness },
 ): Promise<InOrganization> {
   const { organization, membership } = await membershipOf(connection, which);
   const subject = { type: 'organization', id: organization.id } as const;

@@ -16,6 +16,9 @@ export interface SubscriptionNow {
   readonly createdAt: Date;
 }
 
+/** The stage that makes of a stored subscription one as it is read. */
+export const timeLeft = { $set: { msLeft: { $subtract: ['$expiresAt', '$$NOW'] } } };
+
 /** The plan of a subject, and what it may use beside or below it; whoever has none is on the default plan. */
 export const subscriptionSchema = new Schema(
   {
@@ -40,8 +43,7 @@ export const subscriptionSchema = new Schema(
       /** The subscriptions of subjects of one type, as they are now. */
       now(type: Subject['type'], ids: readonly string[], session?: ClientSession) {
         const theirs = { 'subject.type': type, 'subject.id': { $in: [...ids] } };
-        const stages = [{ $match: theirs }, { $set: { msLeft: { $subtract: ['$expiresAt', '$$NOW'] } } }];
-        return this.aggregate<SubscriptionNow>(stages).session(session ?? null);
+        return this.aggregate<SubscriptionNow>([{ $match: theirs }, timeLeft]).session(session ?? null);
       },
 
       /**

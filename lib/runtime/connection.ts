@@ -1,6 +1,7 @@
 import type { ParameterizedContext } from 'koa';
 import mongoose, { type Connection } from 'mongoose';
 import { refuse } from '../errors.js';
+import type { Snapshot, Strictness } from './snapshot.js';
 
 const chosen = Symbol('koa-tollgate.connection');
 
@@ -28,12 +29,17 @@ const strictly = Symbol('koa-tollgate.strict');
 
 /**
  * Whether this request is decided by what the database says now: from the first middleware that was made with `strict: true`
- * on, for all that follow.
+ * on, for all that follow; what one command has read for all of them is in the snapshot.
  */
-export function strictOf(ctx: ParameterizedContext, given: boolean): boolean {
-  const scope = ctx as { [strictly]?: true };
-  if (given) scope[strictly] = true;
-  return scope[strictly] === true;
+export function strictOf(ctx: ParameterizedContext, given: boolean): Strictness {
+  const scope = ctx as { [strictly]?: Strictness };
+  if (given) scope[strictly] ??= true;
+  return scope[strictly] ?? false;
+}
+
+/** Lets the guards that follow on a strict request decide by what was read just now. */
+export function foresee(ctx: ParameterizedContext, snapshot: Snapshot): void {
+  (ctx as { [strictly]?: Strictness })[strictly] = snapshot;
 }
 
 /** The connection itself, unless nobody ever opened it: then a request would wait for ever, so this says so. */

@@ -3,6 +3,7 @@ import type { Connection } from 'mongoose';
 import { type ChangeFeed, changeFeed } from './change-feed.js';
 import { database } from './database.js';
 import { perConnection } from './per-connection.js';
+import { Snapshot, type Strictness } from './snapshot.js';
 
 interface Entry<V> {
   /** What was loaded, or the promise of it while it is being loaded. */
@@ -43,9 +44,16 @@ export class FreshCache<V extends object> {
 
   /**
    * The value under `key`, from memory or by `load`; a change of any of `subjects` makes it load again. With `strict` it is
-   * the value that the database has now.
+   * the value that the database has now; with a snapshot, the one that was read for this request already.
    */
-  get(key: string, subjects: SubjectsOf<V>, load: () => PromiseLike<V>, strict = false): V | Promise<V> {
+  get(
+    key: string,
+    subjects: SubjectsOf<V>,
+    load: () => PromiseLike<V>,
+    strict: Strictness = false,
+  ): V | Promise<V> {
+    const seen = strict instanceof Snapshot ? strict.get(this, key) : undefined;
+    if (seen) return seen as V;
     if (strict || !this.#feed.isLive()) return this.#read(key, load);
     return this.#entries.get(key)?.value ?? this.#load(key, subjects, load);
   }

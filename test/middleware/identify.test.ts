@@ -8,7 +8,7 @@ import {
   revokeSessions,
   type SharedOptions,
 } from '../../lib/index.js';
-import { portOf, world } from '../support/world.js';
+import { inspector, portOf, world } from '../support/world.js';
 
 /** Lets a server take WebSockets of whoever is somebody, as an application would. */
 function takeUpgrades(
@@ -116,6 +116,15 @@ describe('identify()', () => {
     const { server, cookie } = await chat({ optional: true } as never);
     expect(await open(server, {})).to.equal('undefined');
     expect(await open(server, { Cookie: cookie, Origin: 'https://evil.example' })).to.equal('cross_origin');
+  });
+
+  it('hears in strict mode of what nobody has announced', async () => {
+    const { server, cookie, bearer } = await chat({ strict: true });
+    expect(await open(server, { Cookie: cookie, ...ours })).to.equal('ada@example.com');
+    expect(await open(server, bearer)).to.equal('ada@example.com');
+    const sessions = inspector().collection('tollgate_sessions');
+    await sessions.updateMany({}, { $set: { revokedAt: new Date() } });
+    expect(await open(server, { Cookie: cookie, ...ours })).to.equal('session_revoked');
   });
 
   it('believes as many proxies as there are, and counts one use of a key', async () => {

@@ -18,7 +18,7 @@ import {
   Users,
 } from '../../lib/index.js';
 import { watchCommands } from '../support/commands.js';
-import { type Client, clientsOf, serve, until, world } from '../support/world.js';
+import { type Client, clientsOf, connect, serve, until, world } from '../support/world.js';
 
 const ok: Middleware = (ctx) => {
   ctx.body = {};
@@ -195,11 +195,15 @@ describe('requirePermission()', () => {
   });
 
   it('asks the database nothing where the rights are known, and hears of every change', async () => {
-    const { shared, connection, globex, userId } = await withRoles();
+    const { shared: given, globex, userId } = await withRoles();
+    const connection = await connect(undefined, { monitorCommands: true });
+    const shared = { ...given, connection };
     const { as } = await guarded(shared, codeRoutes(shared, ['projects.write']));
     const ada = await as('ada@example.com', { 'X-Organization-Id': globex });
     const asked = () => ada.get('/here/projects.write');
     const commands = watchCommands(connection);
+    await asked().expect(403);
+    expect(commands).not.to.deep.equal([]);
     await until(async () => {
       commands.length = 0;
       await asked().expect(403);

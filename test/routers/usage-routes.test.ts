@@ -64,6 +64,10 @@ describe('the routes of usage', () => {
       .expect(404);
     await withHeaders({}).get('/billing/usage').expect(401);
     await withHeaders(ada).get('/billing/usage?feature=images').expect(400);
+
+    const strict = await routed({ ...shared, strict: true });
+    for (const path of ['/billing/usage', `/organizations/${acme}/usage`])
+      expect((await strict.withHeaders(named).get(path).expect(200)).body.items[0].used).to.equal(1);
   });
 });
 

@@ -1,8 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ParameterizedContext } from 'koa';
 import { clientAddress } from '../../runtime/client-address.js';
-import { strictOf } from '../../runtime/connection.js';
+import { foresee, strictOf } from '../../runtime/connection.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
+import type { Snapshot } from '../../runtime/snapshot.js';
+import { namedIn } from '../named-in.js';
 
 /** The side of a request that credentials are read from, whether it is Koa's or wants an upgrade. */
 export interface Presented {
@@ -13,6 +15,16 @@ export interface Presented {
   readonly strict: boolean;
   /** The same for all who read this request's credentials. */
   readonly request: object;
+  /** For whom a strict reader reads ahead; missing where no guards follow. */
+  readonly guards?: Guards | undefined;
+}
+
+/** The guards that follow on a request of Koa's. */
+export interface Guards {
+  /** The organization that the request names. */
+  readonly organizationId: string | undefined;
+  /** Lets them decide by what was read just now. */
+  readonly foresee: (snapshot: Snapshot) => void;
 }
 
 export const presentedBy = (
@@ -21,6 +33,10 @@ export const presentedBy = (
 ): Presented => ({
   headers: ctx.req.headers,
   ip: () => clientAddress(ctx, trustedProxies),
-  strict: strictOf(ctx, strict),
+  strict: Boolean(strictOf(ctx, strict)),
   request: ctx.req,
+  guards: {
+    organizationId: namedIn(ctx, 'organizationId', 'X-Organization-Id'),
+    foresee: (snapshot) => foresee(ctx, snapshot),
+  },
 });

@@ -4,8 +4,9 @@ import { refuse } from '../../errors.js';
 import { accessTokenVerifier } from '../../runtime/access-tokens.js';
 import { cookieIn, cookieName } from '../../runtime/cookies.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
-import { sessionOf } from '../../services/sessions/session-of.js';
+import { foreseenSession, type LiveSession, sessionOf } from '../../services/sessions/session-of.js';
 import type { CredentialReader, Found } from './credential-of.js';
+import type { Presented } from './presented.js';
 import { noClaims } from './signed-in.js';
 
 /** Read access tokens: that of the session cookie, which goes first, and that of `Authorization: Bearer`. */
@@ -14,28 +15,42 @@ export function sessionReaders(options: ReadSharedOptions): readonly CredentialR
   const cookie = cookieName('access_token', options.cookies);
 
   async function found(
+    presented: Presented,
     connection: Connection,
-    { token, ambient, strict }: { token: string; ambient: boolean; strict: boolean },
+    { token, ambient }: { token: string; ambient: boolean },
   ): Promise<Found> {
     const claims = verify(token);
     if (!claims)
       throw refuse('token_invalid', { headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' } });
-    const which = { sessionId: claims.sid, userId: claims.sub, strict };
-    const { user, session, factors } = await sessionOf(connection, which);
+    const which = { sessionId: claims.sid, userId: claims.sub };
+    const { user, session, factors } = await liveSession(presented, connection, which);
     const state = { user, session, apiKey: null, credential: 'session', factors, claims: noClaims } as const;
     return { state, ambient };
   }
 
   return [
-    function byCookie({ headers, strict }, connection) {
-      const token = cookieIn(headers, cookie);
-      return token === undefined ? undefined : found(connection, { token, ambient: true, strict });
+    function byCookie(presented, connection) {
+      const token = cookieIn(presented.headers, cookie);
+      return token === undefined ? undefined : found(presented, connection, { token, ambient: true });
     },
-    function byBearer({ headers, strict }, connection) {
-      const token = bearerIn(headers);
-      return token === undefined ? undefined : found(connection, { token, ambient: false, strict });
+    function byBearer(presented, connection) {
+      const token = bearerIn(presented.headers);
+      return token === undefined ? undefined : found(presented, connection, { token, ambient: false });
     },
   ];
+}
+
+/** The session; in strict mode with what the guards that follow decide by, in one command. */
+async function liveSession(
+  { strict, guards }: Presented,
+  connection: Connection,
+  which: { readonly sessionId: string; readonly userId: string },
+): Promise<LiveSession> {
+  if (!strict || !guards) return sessionOf(connection, { ...which, strict });
+  const { organizationId } = guards;
+  const { snapshot, ...live } = await foreseenSession(connection, { ...which, organizationId });
+  guards.foresee(snapshot);
+  return live;
 }
 
 /** The token of `Authorization: Bearer …` (RFC 6750); another scheme is not meant for us. */

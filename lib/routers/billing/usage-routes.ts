@@ -12,7 +12,11 @@ export function usageRoutes(router: Router, shared: ReadSharedOptions): void {
   router.get(
     '/usage',
     endpoint(authenticate(shared), payer('billing.read'), query({}), async function usage(ctx) {
-      const which = { subject: ctx.state.payer, connection: connectionOf(ctx), strict: strictOf(ctx, false) };
+      const which = {
+        subject: ctx.state.payer,
+        connection: connectionOf(ctx),
+        strict: Boolean(strictOf(ctx, false)),
+      };
       ctx.body = { items: await usageOf(which), nextCursor: null };
     }),
   );

@@ -19,7 +19,7 @@ export function organizationUsageRoutes(router: Router, shared: ReadSharedOption
       query({}),
       async function usage(ctx) {
         const subject = { type: 'organization', id: ctx.state.organization.id } as const;
-        const which = { subject, connection: connectionOf(ctx), strict: strictOf(ctx, false) };
+        const which = { subject, connection: connectionOf(ctx), strict: Boolean(strictOf(ctx, false)) };
         ctx.body = { items: await usageOf(which), nextCursor: null };
       },
     ),

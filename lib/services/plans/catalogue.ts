@@ -1,6 +1,7 @@
 import type { ClientSession, Connection, Types } from 'mongoose';
 import { Plans, type StoredPlan } from '../../models/plan.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
+import type { Strictness } from '../../runtime/snapshot.js';
 import { type Feature, featureOf, limitOf } from './features.js';
 
 /** A version of a plan with its features as they are typed in code. */
@@ -26,7 +27,10 @@ export interface Catalogue {
 const catalogues = freshCache<Catalogue>(1);
 
 /** Every stored plan, remembered until one changes: an application has a handful. */
-export function catalogue(connection: Connection, strict = false): Catalogue | Promise<Catalogue> {
+export function catalogue(
+  connection: Connection,
+  strict: Strictness = false,
+): Catalogue | Promise<Catalogue> {
   return catalogues(connection).get('plans', ['plans'], () => readCatalogue(connection), strict);
 }
 

@@ -4,6 +4,7 @@ import { ClaimTaken, type Take, type Taken } from '../../quota/combiner.js';
 import { takeAhead } from '../../quota/leases.js';
 import { type Charged, resultOnce } from '../../quota/take-once.js';
 import { opened } from '../../runtime/connection.js';
+import type { Strictness } from '../../runtime/snapshot.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
 import { claimOfCall, type Keyed } from './claim-of-call.js';
 import { checkAmount, demandOf } from './demand-of.js';
@@ -19,7 +20,7 @@ export interface Consumption extends Keyed {
   readonly lease?: number | undefined;
   readonly connection?: Connection | undefined;
   /** True reads the plan from the database instead of remembering it. Default false. */
-  readonly strict?: boolean | undefined;
+  readonly strict?: Strictness | undefined;
 }
 
 /**

@@ -2,6 +2,7 @@ import type { Connection } from 'mongoose';
 import { refuse } from '../../errors.js';
 import type { Demand } from '../../quota/group-commit.js';
 import { noteDenial } from '../../quota/note-denial.js';
+import type { Strictness } from '../../runtime/snapshot.js';
 import type { Subject } from '../../runtime/subject.js';
 import { offersMore } from './catalogue.js';
 import { costOf, meteringOf } from './metering.js';
@@ -11,7 +12,7 @@ export interface Wanted {
   readonly subject: Subject;
   readonly feature: string;
   readonly amount: number;
-  readonly strict?: boolean | undefined;
+  readonly strict?: Strictness | undefined;
 }
 
 /** What a consumption asks of which counter, and the refusal when that has not enough. */

@@ -1,10 +1,11 @@
 import type { ClientSession, Connection } from 'mongoose';
 import { refuse, type TollgateError } from '../../errors.js';
-import { Subscriptions } from '../../models/subscription.js';
+import { type SubscriptionNow, Subscriptions } from '../../models/subscription.js';
 import { opened } from '../../runtime/connection.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
+import { Snapshot, type Strictness } from '../../runtime/snapshot.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
-import { catalogue, offersMore, readCatalogue } from './catalogue.js';
+import { type Catalogue, catalogue, offersMore, readCatalogue } from './catalogue.js';
 import { type Entitlements, granted } from './granted.js';
 import { noteUnknown } from './note-unknown.js';
 
@@ -12,7 +13,7 @@ export interface EntitlementsOf {
   readonly subject: Subject;
   readonly connection?: Connection | undefined;
   /** True reads it from the database instead of remembering it. Default false. */
-  readonly strict?: boolean | undefined;
+  readonly strict?: Strictness | undefined;
 }
 
 /** What is remembered of a subject, until a moment of this process's own clock at most. */
@@ -34,6 +35,9 @@ const known = freshCache<Known>(50_000);
 export async function entitlementsOf({ subject, ...rest }: EntitlementsOf): Promise<Entitlements> {
   const connection = opened(rest.connection);
   const key = subjectKey(subject);
+  const seen = rest.strict instanceof Snapshot ? rest.strict.get(subscriptionsRead, key) : undefined;
+  if (seen)
+    return grantedBy(connection, (seen as ReadSubscription).subscription, await catalogue(connection));
   const ask = () => known(connection).get(key, [key, 'plans'], () => load(connection, subject, rest.strict), rest.strict); // biome-ignore format: one line
   const { entitlements, until } = await ask();
   if (performance.now() < until) return entitlements;
@@ -41,17 +45,32 @@ export async function entitlementsOf({ subject, ...rest }: EntitlementsOf): Prom
   return (await ask()).entitlements;
 }
 
-async function load(connection: Connection, subject: Subject, strict?: boolean): Promise<Known> {
+/** A subscription, or that there is none, as a snapshot has it under `subscriptionsRead` and the key of its subject. */
+export interface ReadSubscription {
+  readonly subscription: SubscriptionNow | undefined;
+}
+export const subscriptionsRead = Object.freeze({});
+
+async function load(connection: Connection, subject: Subject, strict?: Strictness): Promise<Known> {
   const asked = performance.now();
   const [[subscription], plans] = await Promise.all([
     Subscriptions(connection).now(subject.type, [subject.id]),
     catalogue(connection, strict),
   ]);
-  const { plan, planVersion, msLeft } = subscription ?? {};
-  const isNew = plan && planVersion && !plans.version(plan, planVersion); // not heard of yet
-  const entitlements = granted(isNew ? await catalogue(connection, true) : plans, subscription);
+  const entitlements = await grantedBy(connection, subscription, plans);
+  const { msLeft } = subscription ?? {};
   const ends = typeof msLeft === 'number' && msLeft > 0;
   return { entitlements, until: ends ? asked + msLeft : Number.POSITIVE_INFINITY };
+}
+
+async function grantedBy(
+  connection: Connection,
+  subscription: SubscriptionNow | undefined,
+  plans: Catalogue,
+): Promise<Entitlements> {
+  const { plan, planVersion } = subscription ?? {};
+  const isNew = plan && planVersion && !plans.version(plan, planVersion); // not heard of yet
+  return granted(isNew ? await catalogue(connection, true) : plans, subscription);
 }
 
 /** What a subject may use as the transaction of `session` sees it. */

@@ -2,6 +2,7 @@ import type { Connection } from 'mongoose';
 import { refuse } from '../../errors.js';
 import type { UsageKey } from '../../models/usage.js';
 import type { Terms } from '../../quota/batch.js';
+import type { Strictness } from '../../runtime/snapshot.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
 import { entitlementMissing, entitlementsOf } from './entitlements-of.js';
 import { creditsCode, type Meter, meteredBy } from './features.js';
@@ -28,7 +29,7 @@ export async function meteringOf(
     subject,
     feature,
     strict,
-  }: { readonly subject: Subject; readonly feature: string; readonly strict?: boolean | undefined },
+  }: { readonly subject: Subject; readonly feature: string; readonly strict?: Strictness | undefined },
 ): Promise<Metering> {
   const entitlements = await entitlementsOf({ subject, connection, strict });
   const { plan, tier, limits } = entitlements;

@@ -4,6 +4,7 @@ import type { Taken } from '../../quota/combiner.js';
 import { commitTogether, type Writable, type Write } from '../../quota/group-commit.js';
 import { nameOf } from '../../quota/sender.js';
 import { opened } from '../../runtime/connection.js';
+import type { Strictness } from '../../runtime/snapshot.js';
 import type { Subject } from '../../runtime/subject.js';
 import { transaction } from '../../runtime/transaction.js';
 import { refundableAs, refundQuota, takeOf } from './consume-quota.js';
@@ -23,7 +24,7 @@ interface Common {
   readonly amounts: Readonly<Record<string, number>>;
   readonly connection?: Connection | undefined;
   /** True reads the plan from the database instead of remembering it. Default false. */
-  readonly strict?: boolean | undefined;
+  readonly strict?: Strictness | undefined;
 }
 
 export interface WithWrites extends Common {

@@ -5,6 +5,7 @@ import { Users } from '../../models/user.js';
 import { readUserId } from '../../models/user-id.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
 import { objectId } from '../../runtime/ids.js';
+import type { Strictness } from '../../runtime/snapshot.js';
 import { permits } from '../tenancy/permits.js';
 import { builtInPermissions, extensionOf, isBuiltIn, isExtension } from './built-in-roles.js';
 
@@ -24,7 +25,7 @@ export interface Rights {
 export const holds = ({ global, organization }: Rights, code: string): boolean =>
   permits(global, code) || permits(organization, code);
 
-const rights = freshCache<Rights>(50_000);
+export const rights = freshCache<Rights>(50_000);
 const nothing: Rights = Object.freeze({
   roles: Object.freeze([]),
   global: Object.freeze([]),
@@ -44,21 +45,26 @@ export function rightsOf(
     userId,
     organizationId,
     strict,
-  }: { userId: string; organizationId?: string | undefined; strict: boolean },
+  }: { userId: string; organizationId?: string | undefined; strict: Strictness },
 ): Rights | Promise<Rights> {
   const subjects = [`user:${userId}`, 'roles', ...(organizationId ? [`organization:${organizationId}`] : [])];
   const load = async () => {
     const user = readUserId(connection, userId);
     return user ? readRights(connection, { user, organization: objectId(organizationId) }) : nothing;
   };
-  return rights(connection).get(JSON.stringify([userId, organizationId]), subjects, load, strict);
+  return rights(connection).get(rightsKey(userId, organizationId), subjects, load, strict);
 }
 
-interface Found {
+/** Under what they are remembered. */
+export const rightsKey = (userId: string, organizationId?: string): string =>
+  JSON.stringify([userId, organizationId]);
+
+/** A user's global roles and membership with the definitions of all of them. */
+export interface FoundRights {
   readonly roles?: readonly string[];
   readonly memberships?: readonly { readonly role: string }[];
   readonly global: readonly { readonly name: string; readonly permissions: readonly string[] }[];
-  readonly own?: readonly { readonly permissions: readonly string[] }[];
+  readonly own?: readonly { readonly permissions: readonly string[] }[] | undefined;
 }
 
 /** The same as the database has it now, in one command; in the transaction of `session` before somebody grants something. */
@@ -68,7 +74,7 @@ export async function readRights(
   session: ClientSession | null = null,
 ): Promise<Rights> {
   const [found] = await Users(connection)
-    .aggregate<Found>([
+    .aggregate<FoundRights>([
       { $match: { _id: user, status: { $ne: 'inactive' } } },
       ...(organization ? membershipIn(connection, organization) : []),
       ...rolesOfBoth(connection, organization),
@@ -112,9 +118,10 @@ function rolesOfBoth(connection: Connection, organization: Types.ObjectId | null
   ];
 }
 
-function asRights({ roles = [], memberships = [], global, own = [] }: Found): Rights {
+export function asRights({ roles = [], memberships = [], global, own = [] }: FoundRights): Rights {
   const role = memberships[0]?.role ?? null;
-  const codesOf = (definitions: Found['own'] = []) => definitions.flatMap(({ permissions }) => permissions);
+  const codesOf = (definitions: FoundRights['own'] = []) =>
+    definitions.flatMap(({ permissions }) => permissions);
   const held = global.filter(({ name }) => roles.includes(name) && !isExtension(name));
   return Object.freeze({
     roles: Object.freeze([...roles]),
@@ -125,7 +132,7 @@ function asRights({ roles = [], memberships = [], global, own = [] }: Found): Ri
 }
 
 /** A built-in role holds what it always does, and what the application adds; any other what the organization says. */
-function codesIn(role: string, own: readonly string[], global: Found['global']): readonly string[] {
+function codesIn(role: string, own: readonly string[], global: FoundRights['global']): readonly string[] {
   if (!isBuiltIn(role)) return own;
   const added = global.filter(({ name }) => name === extensionOf(role));
   return [...builtInPermissions(role), ...added.flatMap(({ permissions }) => permissions)];

@@ -4,7 +4,9 @@ import { Sessions, type StoredSession } from '../../models/session.js';
 import { credentialPaths, type StoredUser, Users } from '../../models/user.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
 import { objectId } from '../../runtime/ids.js';
+import type { Snapshot } from '../../runtime/snapshot.js';
 import type { User } from '../../runtime/user.js';
+import { type Foreseen, foresight, snapshotOf } from '../foresight.js';
 import { asUser } from '../identity/as-user.js';
 import { asSession, type Session } from './as-session.js';
 
@@ -34,7 +36,7 @@ export async function sessionOf(
   connection: Connection,
   { sessionId, userId, strict }: SessionOf,
 ): Promise<LiveSession> {
-  const load = () => read(connection, sessionId, userId);
+  const load = async () => judge(connection, await find(connection, sessionId), userId);
   const subjects = [`session:${sessionId}`, `user:${userId}`];
   const sessions = live(connection);
   let found = await sessions.get(sessionId, subjects, load, strict);
@@ -42,26 +44,70 @@ export async function sessionOf(
     sessions.forget(sessionId); // refreshed by another process, perhaps: that is not announced
     found = await sessions.get(sessionId, subjects, load, strict);
   }
+  return requireLive(found, userId);
+}
+
+function requireLive<S extends LiveSession>(found: S, userId: string): S {
   if (found.session.isExpired || found.user.id !== userId) throw refuse('session_revoked');
   return found;
 }
 
-type Joined = StoredSession & {
-  _id: Types.ObjectId;
-  now: Date;
-  users: (StoredUser & { _id: Types.ObjectId })[];
-};
+/** A live session, and what the guards that follow decide by, from the same command. */
+export interface ForeseenSession extends LiveSession {
+  readonly snapshot: Snapshot;
+}
+
+const foreseen = freshCache<ForeseenSession>(1); // remembers nothing: requests that ask at the same time share a read
+
+/**
+ * The same as the database has it now, for a strict request: with what the guards that follow would read, of the organization that the request names.
+ *
+ * @throws as `sessionOf()` does
+ */
+export async function foreseenSession(
+  connection: Connection,
+  {
+    sessionId,
+    userId,
+    organizationId,
+  }: Omit<SessionOf, 'strict'> & { readonly organizationId: string | undefined },
+): Promise<ForeseenSession> {
+  const load = async () => {
+    const found = await find(connection, sessionId, foresight(connection, { userId, organizationId }));
+    const live = judge(connection, found, userId);
+    const snapshot = snapshotOf(connection, live.user, found ?? {}, organizationId !== undefined);
+    return { ...live, snapshot };
+  };
+  const key = JSON.stringify([sessionId, userId, organizationId]);
+  return requireLive(await foreseen(connection).get(key, [], load, true), userId);
+}
+
+type Joined = StoredSession &
+  Partial<Foreseen> & {
+    _id: Types.ObjectId;
+    now: Date;
+    users: (StoredUser & { _id: Types.ObjectId })[];
+  };
 
 const hidden = Object.fromEntries(credentialPaths.map((path) => [`users.${path}`, 0]));
 
-async function read(connection: Connection, sessionId: string, userId: string): Promise<LiveSession> {
-  const users = Users(connection);
+async function find(
+  connection: Connection,
+  sessionId: string,
+  further: ReturnType<typeof foresight> = [],
+): Promise<Joined | undefined> {
+  const users = Users(connection).collection.name;
   const [found] = await Sessions(connection).aggregate<Joined>([
     { $match: { _id: objectId(sessionId) } },
-    { $lookup: { from: users.collection.name, localField: 'user', foreignField: '_id', as: 'users' } },
+    { $lookup: { from: users, localField: 'user', foreignField: '_id', as: 'users' } },
+    ...further,
     { $project: { ...hidden, currentHash: 0, previousHash: 0 } },
     { $set: { now: '$$NOW' } },
   ]);
+  return found;
+}
+
+function judge(connection: Connection, found: Joined | undefined, userId: string): LiveSession {
   const user = found?.users[0];
   if (!found || !user || String(user._id) !== userId) throw refuse('session_revoked');
   if (user.status === 'inactive') throw refuse('user_inactive');
@@ -69,7 +115,7 @@ async function read(connection: Connection, sessionId: string, userId: string): 
     found.revokedAt || found.expiresAt <= found.now || found.credentialEpoch !== (user.credentialEpoch ?? 0);
   if (ended) throw refuse('session_revoked');
   return Object.freeze({
-    user: asUser(user, users),
+    user: asUser(user, Users(connection)),
     session: asSession(found),
     factors: Object.freeze([...found.factors]),
   });

@@ -5,9 +5,11 @@ import { Organizations, type StoredOrganization } from '../../models/organizatio
 import { readUserId } from '../../models/user-id.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
 import { objectId } from '../../runtime/ids.js';
+import type { Strictness } from '../../runtime/snapshot.js';
 import type { Membership } from './as-organization.js';
 
-type Joined = StoredMembership & {
+/** A membership and its organization, as one command reads them. */
+export type Joined = StoredMembership & {
   _id: Types.ObjectId;
   organization: StoredOrganization & { _id: Types.ObjectId };
 };
@@ -18,8 +20,8 @@ export interface Belonging {
   readonly membership: Membership;
 }
 
-const memberships = freshCache<Belonging>(50_000);
-const onlyOnes = freshCache<{ readonly ids: readonly string[] }>(50_000);
+export const memberships = freshCache<Belonging>(50_000);
+export const onlyOnes = freshCache<{ readonly ids: readonly string[] }>(50_000);
 
 /**
  * A user's membership in an organization, remembered until either changes.
@@ -29,7 +31,7 @@ const onlyOnes = freshCache<{ readonly ids: readonly string[] }>(50_000);
  */
 export function membershipOf(
   connection: Connection,
-  { userId, organizationId, strict }: { userId: string; organizationId: string; strict: boolean },
+  { userId, organizationId, strict }: { userId: string; organizationId: string; strict: Strictness },
 ): Belonging | Promise<Belonging> {
   const subjects = [`user:${userId}`, `organization:${organizationId}`];
   const load = async () => {
@@ -41,13 +43,17 @@ export function membershipOf(
     if (!found) throw refuse('not_found');
     return asBelonging(found);
   };
-  return memberships(connection).get(JSON.stringify([userId, organizationId]), subjects, load, strict);
+  return memberships(connection).get(membershipKey(userId, organizationId), subjects, load, strict);
 }
+
+/** Under what they are remembered. */
+export const membershipKey = (userId: string, organizationId: string): string =>
+  JSON.stringify([userId, organizationId]);
 
 /** The ids of a user's organizations, two at most: enough to tell whether there is just one. */
 export async function organizationsOf(
   connection: Connection,
-  { userId, strict }: { userId: string; strict: boolean },
+  { userId, strict }: { userId: string; strict: Strictness },
 ): Promise<readonly string[]> {
   const load = async () => {
     const user = readUserId(connection, userId);
@@ -65,7 +71,7 @@ export async function organizationsOf(
 }
 
 /** Memberships with their organizations; one that was deleted has none any more, though a membership may still be there. */
-const joined = (connection: Connection, which: object, limit: number) => [
+export const joined = (connection: Connection, which: object, limit: number) => [
   { $match: which },
   {
     $lookup: {
@@ -80,7 +86,7 @@ const joined = (connection: Connection, which: object, limit: number) => [
   { $limit: limit },
 ];
 
-function asBelonging({ organization, role, teams, currentTeam }: Joined): Belonging {
+export function asBelonging({ organization, role, teams, currentTeam }: Joined): Belonging {
   const { _id, name, slug } = organization;
   const teamIds = Object.freeze(teams.map(String));
   const membership = { role, teamIds, currentTeamId: currentTeam ? String(currentTeam) : null };

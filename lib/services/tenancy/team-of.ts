@@ -3,6 +3,7 @@ import { refuse } from '../../errors.js';
 import { Teams } from '../../models/team.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
 import { objectId } from '../../runtime/ids.js';
+import type { Strictness } from '../../runtime/snapshot.js';
 import type { Team } from './as-organization.js';
 
 const teams = freshCache<Team>(50_000);
@@ -14,7 +15,7 @@ const teams = freshCache<Team>(50_000);
  */
 export function teamOf(
   connection: Connection,
-  { organizationId, teamId, strict }: { organizationId: string; teamId: string; strict: boolean },
+  { organizationId, teamId, strict }: { organizationId: string; teamId: string; strict: Strictness },
 ): Team | Promise<Team> {
   const subjects = [`organization:${organizationId}`, `team:${teamId}`];
   const load = async () => {
