@@ -1,4 +1,4 @@
-import type { Connection } from 'mongoose';
+import type { Connection, Types } from 'mongoose';
 import { refuse } from '../errors.js';
 import { AuditEntries } from '../models/audit-entry.js';
 import { opened } from '../runtime/connection.js';
@@ -38,20 +38,40 @@ export async function searchAudit({ limit, after, ...rest }: SearchAudit): Promi
     const errors = [{ path: 'cursor', message: 'must be the nextCursor of a page of this list' }];
     throw refuse('validation_failed', { errors });
   }
-  const filters = [...filtersOf(rest), ...(after ? [beyond('at', -1, after, id)] : [])];
-  const rows = await database(() =>
-    AuditEntries(connection)
-      .find(filters.length > 0 ? { $and: filters } : {})
-      .sort({ at: -1, _id: -1 })
-      .limit(limit + 1)
-      .lean(),
+  const filters = [
+    ...filtersOf(rest),
+    ...(after ? [{ at: { $lte: after.value } }, beyond('at', -1, after, id)] : []),
+  ];
+  const find = ($and: object[]) =>
+    database(() =>
+      AuditEntries(connection)
+        .find($and.length > 0 ? { $and } : {})
+        .sort({ at: -1, _id: -1 })
+        .limit(limit + 1)
+        .lean(),
+    );
+  const found = await Promise.all(placesOf(rest.q).map((place) => find([...place, ...filters])));
+  return sortedPageOf(
+    merged(found),
+    limit,
+    ({ at, _id }) => ({ sort, value: at, id: String(_id) }),
+    asAuditEntry,
   );
-  return sortedPageOf(rows, limit, ({ at, _id }) => ({ sort, value: at, id: String(_id) }), asAuditEntry);
 }
 
-function filtersOf({ q, action, actor, organizationId, from, to }: Omit<SearchAudit, 'limit'>): object[] {
+/** Where a text may stand: each place has an index of its own, in the order of the list. */
+const placesOf = (q: string | undefined): object[][] =>
+  q === undefined ? [[]] : [[{ action: q }], [{ actor: q }], [{ 'target.id': q }]];
+
+/** Lists of the same order as one, each row once. */
+function merged<Row extends { at: Date; _id: Types.ObjectId }>(lists: readonly Row[][]): Row[] {
+  const rows = [...new Map(lists.flat().map((row) => [String(row._id), row])).values()];
+  if (lists.length === 1) return rows;
+  return rows.sort((a, b) => b.at.getTime() - a.at.getTime() || (String(a._id) < String(b._id) ? 1 : -1));
+}
+
+function filtersOf({ action, actor, organizationId, from, to }: Omit<SearchAudit, 'limit'>): object[] {
   return [
-    ...(q === undefined ? [] : [{ $or: [{ action: q }, { actor: q }, { 'target.id': q }] }]),
     ...(action === undefined ? [] : [{ action }]),
     ...(actor === undefined ? [] : [{ actor }]),
     ...(organizationId === undefined ? [] : [{ organization: objectId(organizationId) ?? { $in: [] } }]),
