@@ -433,7 +433,10 @@ describe('sealers', () => {
     const sealers = await Promise.all(times(3, async () => ({ ...shared, connection: await connect() })));
     let over = false;
     const thief = (async () => {
-      while (!over) await heads().updateMany({}, { $set: { heldUntil: new Date(0) } });
+      while (!over) {
+        await heads().updateMany({}, { $set: { heldUntil: new Date(0) } });
+        await new Promise((resolve) => setTimeout(resolve, 250)); // a transaction takes a while
+      }
     })();
     const left = () => stored().countDocuments({ sealed: false });
     const counts = await Promise.all(
