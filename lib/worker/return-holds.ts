@@ -1,6 +1,6 @@
-import { setTimeout } from 'node:timers';
 import type { Connection } from 'mongoose';
 import { returnExpired } from '../services/reservations/return-expired.js';
+import { keepDoing } from './keep-doing.js';
 
 /** Milliseconds between two looks. */
 const pause = 60_000;
@@ -10,23 +10,8 @@ export function keepReturning(
   connection: Connection,
   onError: (error: unknown) => void,
 ): { stop(): Promise<void> } {
-  let stopped = false;
-  let timer: NodeJS.Timeout | undefined;
-  let running = run();
-
-  async function run(): Promise<void> {
+  return keepDoing(async () => {
     await returnExpired(connection).catch(onError);
-    if (stopped) return;
-    timer = setTimeout(() => {
-      running = run();
-    }, pause);
-  }
-
-  return {
-    async stop() {
-      stopped = true;
-      clearTimeout(timer);
-      await running;
-    },
-  };
+    return pause;
+  });
 }

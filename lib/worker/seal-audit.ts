@@ -1,9 +1,9 @@
-import { setTimeout } from 'node:timers';
 import type { Types } from 'mongoose';
 import { AuditEntries } from '../models/audit-entry.js';
 import { opened } from '../runtime/connection.js';
 import { database } from '../runtime/database.js';
 import { readOptions, type SharedOptions, signingKeys } from '../runtime/options.js';
+import { keepDoing } from './keep-doing.js';
 import { type Sealer, sealChain, signHeadsAnew } from './seal-chain.js';
 
 /** Milliseconds between two sweeps. */
@@ -48,30 +48,17 @@ async function sweep(sealer: Sealer): Promise<number> {
 
 /** Seals what is written, by any process, within a second or so, until it is stopped. */
 export function keepSealed(sealer: Sealer, onError: (error: unknown) => void): { stop(): Promise<void> } {
-  let stopped = false;
-  let timer: NodeJS.Timeout | undefined;
-  let running = run(() => signHeadsAnew(sealer).then(() => sweep(sealer)));
-
-  async function run(work: () => Promise<unknown>): Promise<void> {
-    const failed = await work().then(
-      () => false,
-      (error: unknown) => {
-        onError(error);
-        return true;
-      },
-    );
-    if (stopped) return;
-    const again = () => {
-      running = run(() => sweep(sealer));
-    };
-    timer = setTimeout(again, failed ? pauseAfterFailure : pause);
-  }
-
-  return {
-    async stop() {
-      stopped = true;
-      clearTimeout(timer);
-      await running;
-    },
-  };
+  let isFirst = true;
+  return keepDoing(async () => {
+    const signs = isFirst;
+    isFirst = false;
+    try {
+      if (signs) await signHeadsAnew(sealer);
+      await sweep(sealer);
+      return pause;
+    } catch (error) {
+      onError(error);
+      return pauseAfterFailure;
+    }
+  });
 }

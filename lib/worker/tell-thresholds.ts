@@ -1,9 +1,9 @@
-import { setTimeout } from 'node:timers';
 import type { Connection } from 'mongoose';
 import { type StoredThreshold, Thresholds } from '../models/threshold.js';
 import { periodEnd } from '../models/usage.js';
 import { database } from '../runtime/database.js';
 import type { Subject } from '../runtime/subject.js';
+import { keepDoing } from './keep-doing.js';
 
 /** That a subject has used 80 or 100 per cent of what it may use of a feature in a period. */
 export interface ThresholdEvent {
@@ -30,29 +30,14 @@ const pause = 2_000;
 
 /** Tells of each threshold that is reached, once in all processes, until it is stopped. */
 export function followThresholds(options: ThresholdOptions): { stop(): Promise<void> } {
-  let stopped = false;
-  let timer: NodeJS.Timeout | undefined;
-  let running = run();
-
-  async function run(): Promise<void> {
+  return keepDoing(async (isStopped) => {
     try {
-      while (!stopped && (await tell(options)));
+      while (!isStopped() && (await tell(options)));
     } catch (error) {
       options.onError(error);
     }
-    if (stopped) return;
-    timer = setTimeout(() => {
-      running = run();
-    }, pause);
-  }
-
-  return {
-    async stop() {
-      stopped = true;
-      clearTimeout(timer);
-      await running;
-    },
-  };
+    return pause;
+  });
 }
 
 /** Taken first and told then: at most once, also when the process ends in between. */
