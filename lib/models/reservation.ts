@@ -2,7 +2,6 @@ import { type InferSchemaType, Schema, Types } from 'mongoose';
 import { accessor, tollgateSchema } from './accessor.js';
 
 export const reservationStates = ['held', 'committed', 'released', 'expired'] as const;
-export type ReservationState = (typeof reservationStates)[number];
 
 /** What is known of a hold when its units have been taken. */
 export interface NewReservation {

@@ -1,5 +1,6 @@
 import type Router from '@koa/router';
 import type { ParameterizedContext } from 'koa';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -18,6 +19,7 @@ import { listOrganizations } from '../../services/tenancy/list-organizations.js'
 import { organizationDetails } from '../../services/tenancy/organization-details.js';
 import { organizationFields, updateOrganization } from '../../services/tenancy/update-organization.js';
 import { asked, created, done } from '../answers.js';
+import { listOf, organizationResource } from '../resources.js';
 
 /** One's organizations, and each of them. */
 export function organizationRoutes(router: Router, shared: ReadSharedOptions): void {
@@ -28,16 +30,22 @@ export function organizationRoutes(router: Router, shared: ReadSharedOptions): v
 
   router.get(
     '/',
-    endpoint(signedIn, readable, query(...pageQuery), async function listOwn(ctx) {
-      const { limit, cursor: after } = ctx.state.query;
-      ctx.body = await listOrganizations({
-        userId: ctx.state.user.id,
-        only: ctx.state.apiKey?.organizationId,
-        connection: connectionOf(ctx),
-        limit,
-        after,
-      });
-    }),
+    endpoint(
+      signedIn,
+      readable,
+      query(...pageQuery),
+      answers(200, listOf(organizationResource)),
+      async function listOwn(ctx) {
+        const { limit, cursor: after } = ctx.state.query;
+        ctx.body = await listOrganizations({
+          userId: ctx.state.user.id,
+          only: ctx.state.apiKey?.organizationId,
+          connection: connectionOf(ctx),
+          limit,
+          after,
+        });
+      },
+    ),
   );
 
   router.post(

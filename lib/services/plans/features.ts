@@ -99,9 +99,6 @@ export function limitOf(feature: Feature): number | null {
   return isAllowance(feature) && feature.limit !== 'unlimited' ? feature.limit : null;
 }
 
-/** True when the feature lets its holder do anything at all. */
-export const isGranted = (feature: Feature): boolean => limitOf(feature) !== 0;
-
 /** Whether a limit can be said of a feature: a number, or an allowance. */
 export const isLimited = (feature: Feature | undefined): boolean =>
   typeof feature === 'number' || isAllowance(feature);
