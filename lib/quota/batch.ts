@@ -15,6 +15,10 @@ export interface Terms {
   readonly rollover?: { readonly cap: number; readonly periods: number } | undefined;
 }
 
+/** Those that decide where several meet. */
+export const newest = (terms: readonly Terms[]): Terms =>
+  terms.reduce((best, each) => (each.version > best.version ? each : best));
+
 /** An amount to count, whole or not at all; a negative one gives back what was taken in the period that began at `from`. */
 export interface Part {
   readonly amount: number;

@@ -6,7 +6,7 @@ import type { UsageKey } from '../models/usage.js';
 import { changeFeed } from '../runtime/change-feed.js';
 import { inTime } from '../runtime/database.js';
 import { perConnection } from '../runtime/per-connection.js';
-import { type Batch, type Fate, fold, type Outcome, type Part, type Terms } from './batch.js';
+import { type Batch, type Fate, fold, newest, type Outcome, type Part, type Terms } from './batch.js';
 import { Changes } from './changes.js';
 import { type Claim, type ClaimBook, claimBook } from './claim-book.js';
 import { type DatabaseClock, databaseClock } from './database-clock.js';
@@ -82,8 +82,8 @@ const few = 3;
 const queue = 20_000;
 /** Counters that are remembered while nobody wants anything of them. */
 const remembered = 200_000;
-/** Milliseconds: after which a request is refused, how often that is looked for, how long a batch may take effect, a denial holds. */
-const [patience, glance, effective, denied] = [1_500, 100, 10_000, 500];
+/** Milliseconds: after which a request is refused, how often that is looked for, how long a denial holds. */
+const [patience, glance, denied] = [1_500, 100, 500];
 
 /**
  * Folds the requests of one process into few writes: those for one counter that come together into one batch, and the batches of
@@ -206,13 +206,10 @@ class Combiner {
     if (lane === -1) return undefined; // the end of a batch comes back here
     const parts = line.waiting.splice(0, largest).filter(({ over }) => !over);
     if (parts.length === 0) return line.waiting.length > 0 ? this.#load(line) : this.#rest(line);
-    const terms = parts.reduce(
-      (newest, { terms }) => (terms.version > newest.version ? terms : newest),
-      (parts[0] as Waiting).terms,
-    );
+    const terms = newest(parts.map((part) => part.terms));
     this.#sequence += 1;
     const slot = `${this.#process}${lane}`;
-    const deadline = new Date(this.#clock.now().getTime() + effective);
+    const deadline = this.#clock.deadline();
     const { key, isNew: isFirst } = line;
     const { count: heard } = this.#changes;
     const shipment = {

@@ -2,6 +2,9 @@ import type { Connection } from 'mongoose';
 import { databaseTime } from '../runtime/clock.js';
 import { perConnection } from '../runtime/per-connection.js';
 
+/** Milliseconds for which a batch may take effect. */
+const effective = 10_000;
+
 /** The database's time, as far as this process can tell without asking: what it said last, and how long ago. */
 class DatabaseClock {
   readonly #connection: Connection;
@@ -24,6 +27,11 @@ class DatabaseClock {
   /** True until the database has said something. */
   get isMute(): boolean {
     return this.#ahead === undefined;
+  }
+
+  /** After it a batch that is sent now takes no effect any more. */
+  deadline(): Date {
+    return new Date(this.now().getTime() + effective);
   }
 
   now(): Date {

@@ -18,9 +18,6 @@ export interface Inside {
   readonly onlyBack?: boolean;
 }
 
-/** Milliseconds for which a batch may take effect. */
-const effective = 10_000;
-
 const slots = perConnection(() => ({ name: `g${randomBytes(9).toString('base64url')}`, sequence: 0 }));
 
 /** Counts parts in one counter, in the transaction of `session`, which makes that happen once; says what they met. */
@@ -44,7 +41,7 @@ export async function foldInside(
   const slot = slots(connection);
   slot.sequence += 1;
   const { name, sequence } = slot;
-  const deadline = new Date(clock.now().getTime() + effective);
+  const deadline = clock.deadline();
   const batch: Batch = { ...inside, slot: name, sequence, deadline, isFirst: false };
   const { q, u } = foldStatement(batch, 'inside');
   const query = onlyBack ? { ...q, $expr: { $gt: ['$to', '$$NOW'] } } : q;

@@ -1,12 +1,13 @@
 import type { ClientSession, Connection } from 'mongoose';
-import { isTollgateError, refuse } from '../errors.js';
+import { isTollgateError } from '../errors.js';
 import type { UsageKey } from '../models/usage.js';
 import { perConnection } from '../runtime/per-connection.js';
 import { transaction } from '../runtime/transaction.js';
-import { fold, type Outcome, type Part, type Terms } from './batch.js';
+import { fold, newest, type Outcome, type Part, type Terms } from './batch.js';
 import { type Taken, takenOf } from './combiner.js';
 import { databaseClock } from './database-clock.js';
 import { foldInside } from './fold-inside.js';
+import { Gathering } from './gathering.js';
 import { noteThreshold } from './note-threshold.js';
 import { nameOf } from './sender.js';
 
@@ -46,18 +47,13 @@ export interface Result {
   readonly taken: ReadonlyMap<string, Taken>;
 }
 
-/** The members of one transaction at most. */
-const largest = 256;
-/** Members that may wait for one counter. */
-const queue = 5_000;
-
 /**
  * Commits many members in one transaction: those that wait for the same counters while one is under way share the next. A member
  * whose own writes fail is refused alone, and the others run again without it.
  */
 class GroupCommit {
   readonly #connection: Connection;
-  readonly #groups = new Map<string, Waiting[]>();
+  readonly #groups = new Gathering<Waiting>((members) => this.#settle(members));
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -67,19 +63,8 @@ class GroupCommit {
     const demands = [...member.demands].sort((one, other) => (nameOf(one.key) < nameOf(other.key) ? -1 : 1));
     const name = JSON.stringify(demands.map(({ key }) => nameOf(key)));
     return new Promise((resolve, reject) => {
-      const group = this.#groups.get(name);
-      if (group && group.length >= queue) return reject(refuse('overloaded'));
-      const waiting = { demands, writes: member.writes, resolve, reject };
-      if (group) return void group.push(waiting);
-      const opened = [waiting];
-      this.#groups.set(name, opened);
-      queueMicrotask(() => void this.#run(name, opened));
+      this.#groups.join(name, { demands, writes: member.writes, resolve, reject });
     });
-  }
-
-  async #run(name: string, group: Waiting[]): Promise<void> {
-    while (group.length > 0) await this.#settle(group.splice(0, largest));
-    this.#groups.delete(name);
   }
 
   /** Commits the members, without those whose writes fail. */
@@ -108,8 +93,11 @@ class GroupCommit {
       const writes = new Map<Writable, object[]>();
       members.forEach((member, index) => {
         if (!results[index]?.granted) return;
-        for (const { model, operation } of member.writes)
-          writes.set(model, [...(writes.get(model) ?? []), operation]);
+        for (const { model, operation } of member.writes) {
+          const operations = writes.get(model);
+          if (operations) operations.push(operation);
+          else writes.set(model, [operation]);
+        }
       });
       for (const [model, operations] of writes) {
         await model.bulkWrite(operations as never[], { session, ordered: true });
@@ -166,10 +154,9 @@ class GroupCommit {
     demands: readonly Demand[],
     parts: readonly Part[] = demands,
   ): Promise<Outcome> {
-    const newest = demands.reduce((best, demand) =>
-      demand.terms.version > best.terms.version ? demand : best,
-    );
-    return foldInside(this.#connection, session, { ...newest, parts });
+    const [{ key }] = demands as [Demand];
+    const terms = newest(demands.map((demand) => demand.terms));
+    return foldInside(this.#connection, session, { key, terms, parts });
   }
 }
 

@@ -1,13 +1,13 @@
 import { type ClientSession, type Connection, Types } from 'mongoose';
-import { refuse } from '../errors.js';
 import { Reservations, type StoredReservation } from '../models/reservation.js';
 import type { UsageKey } from '../models/usage.js';
 import { perConnection } from '../runtime/per-connection.js';
 import { subjectKey } from '../runtime/subject.js';
 import { transaction } from '../runtime/transaction.js';
-import type { Part, Terms } from './batch.js';
+import { newest, type Part, type Terms } from './batch.js';
 import { forgetDenial } from './combiner.js';
 import { foldInside } from './fold-inside.js';
+import { Gathering } from './gathering.js';
 import { nameOf } from './sender.js';
 
 /** What is to become of a hold. */
@@ -26,9 +26,6 @@ interface Waiting extends Settlement {
   reject(error: unknown): void;
 }
 
-/** Settlements of one transaction, and those that may wait for one counter, at most. */
-const [largest, queue] = [256, 5_000];
-
 /** The counter that a hold was taken of. */
 export const keyOf = ({ subject, counter }: StoredReservation): UsageKey => ({
   s: subjectKey(subject as Parameters<typeof subjectKey>[0]),
@@ -41,7 +38,7 @@ export const keyOf = ({ subject, counter }: StoredReservation): UsageKey => ({
  */
 class Settler {
   readonly #connection: Connection;
-  readonly #groups = new Map<string, Waiting[]>();
+  readonly #groups = new Gathering<Waiting>((members) => this.#settle(members));
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -50,28 +47,18 @@ class Settler {
   settle(settlement: Settlement): Promise<boolean> {
     const name = nameOf(keyOf(settlement.hold));
     return new Promise((resolve, reject) => {
-      const group = this.#groups.get(name);
-      if (group && group.length >= queue) return reject(refuse('overloaded'));
-      const waiting = { ...settlement, resolve, reject };
-      if (group) return void group.push(waiting);
-      const opened = [waiting];
-      this.#groups.set(name, opened);
-      queueMicrotask(() => void this.#run(name, opened));
+      this.#groups.join(name, { ...settlement, resolve, reject });
     });
   }
 
-  async #run(name: string, group: Waiting[]): Promise<void> {
-    while (group.length > 0) {
-      const members = group.splice(0, largest);
-      try {
-        const settled = await transaction(this.#connection, (session) => this.#together(session, members));
-        forgetDenial(this.#connection, keyOf((members[0] as Waiting).hold)); // something may have come back
-        members.forEach((member) => void member.resolve(settled.has(member)));
-      } catch (error) {
-        for (const { reject } of members) reject(error);
-      }
+  async #settle(members: readonly Waiting[]): Promise<void> {
+    try {
+      const settled = await transaction(this.#connection, (session) => this.#together(session, members));
+      forgetDenial(this.#connection, keyOf((members[0] as Waiting).hold)); // something may have come back
+      members.forEach((member) => void member.resolve(settled.has(member)));
+    } catch (error) {
+      for (const { reject } of members) reject(error);
     }
-    this.#groups.delete(name);
   }
 
   async #together(session: ClientSession, members: readonly Waiting[]): Promise<Set<Waiting>> {
@@ -144,9 +131,6 @@ const settling: Readonly<Record<Settlement['to'], object>> = {
   released: { state: 'held' },
   expired: { state: 'held', $expr: isOver },
 };
-
-const newest = (terms: readonly Terms[]): Terms =>
-  terms.reduce((best, each) => (each.version > best.version ? each : best));
 
 const settlers = perConnection((connection) => new Settler(connection));
 

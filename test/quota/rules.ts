@@ -3,7 +3,7 @@ import type { scenarios } from './scenarios.js';
 /** A rule of the engine: taken away, by putting `without` in the place of `text`, it lets the scenario fail. */
 export interface Rule {
   readonly rule: string;
-  readonly file: 'batch' | 'combiner' | 'counters' | 'sender' | 'statements';
+  readonly file: 'batch' | 'combiner' | 'counters' | 'database-clock' | 'sender' | 'statements';
   /** Occurs once. */
   readonly text: string;
   readonly without: string;
@@ -13,9 +13,9 @@ export interface Rule {
 /** Taken from both, so that nobody waits for what is not tried. */
 export const haste: readonly Omit<Rule, 'rule' | 'shows'>[] = [
   {
-    file: 'combiner',
-    text: '= [1_500, 100, 10_000, 500]',
-    without: '= [1_500, 100, 1_000, 500]',
+    file: 'database-clock',
+    text: 'effective = 10_000',
+    without: 'effective = 1_000',
   },
 ];
 
@@ -99,9 +99,9 @@ export const rules: readonly Rule[] = [
   },
   {
     rule: 'the newest entitlements of a batch decide',
-    file: 'combiner',
-    text: 'terms.version > newest.version ? terms : newest',
-    without: 'newest',
+    file: 'batch',
+    text: 'each.version > best.version ? each : best',
+    without: 'best',
     shows: 'of entitlements that meet in a batch the newest decides',
   },
   {
