@@ -1351,7 +1351,8 @@ describe('signing in by Telegram', () => {
         return byPassword(url, email);
       }),
     );
-    const once = payload();
+    const at = now(); // each payload a second older: two alike would be one, sent twice
+    const once = payload({ auth_date: at });
     expect(await outcome(await link(browser(), once))).to.equal('401 token_missing');
     expect(await outcome(await link(ada as Browser, { ...once, id: 1 }))).to.equal('401 credentials_invalid');
 
@@ -1359,7 +1360,7 @@ describe('signing in by Telegram', () => {
 
     expect([answer.status, await answer.json()]).to.deep.equal([200, { url: null }]);
     expect(await outcome(await link(ada as Browser, once))).to.equal('401 credentials_invalid');
-    const again = payload({ auth_date: now() - 1 });
+    const again = payload({ auth_date: at - 1 });
     expect(await outcome(await link(bob as Browser, again))).to.equal('409 conflict');
     const listed = (await (await (ada as Browser).open(`${url}/auth/providers`)).json()) as {
       items: { provider: string }[];
@@ -1367,12 +1368,12 @@ describe('signing in by Telegram', () => {
     };
     expect(listed.available).to.deep.equal(['telegram']);
     expect(listed.items.map(({ provider }) => provider)).to.deep.equal(['telegram']);
-    const { user } = (await (await send(payload({ auth_date: now() - 2 }))).json()) as { user: User };
+    const { user } = (await (await send(payload({ auth_date: at - 2 }))).json()) as { user: User };
     expect(user).to.include({ email: 'ada@example.com' });
     await inspector()
       .collection('tollgate_sessions')
       .updateMany({}, { $set: { authenticatedAt: new Date(Date.now() - 3_600_000) } });
-    const late = payload({ auth_date: now() - 3 });
+    const late = payload({ auth_date: at - 3 });
     expect(await outcome(await link(bob as Browser, late))).to.equal('401 reauthentication_required');
   });
 
