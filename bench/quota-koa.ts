@@ -21,6 +21,8 @@ export async function throughKoa(): Promise<void> {
     ctx.body = { ok: true };
   };
 
+  let used = 0; // of the counter that all variants share
+
   const guarded = (name: string, guards: Koa.Middleware, units: 0 | 1): Variant => ({
     name,
     async start() {
@@ -34,7 +36,7 @@ export async function throughKoa(): Promise<void> {
         load.send({ origin, path: '/images', headers, requests: count, connections });
       await untilWarm(world, units ? 200 : 0, () => send(200));
       await shutDown(world.shared);
-      let used = await world.used();
+      used = await world.used();
       let answers = {};
       const run = async () => {
         answers = await send(requests);

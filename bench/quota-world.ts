@@ -92,6 +92,7 @@ export function counted(
   send: (index: number) => Promise<unknown>,
 ): Variant {
   const start = async () => {
+    await send(0); // alone: upserts of one counter would collide
     await closedLoop({ ...loop, requests: loop.inFlight }, send);
     let units = await unitsOf(connection, prefix);
     const run = async () => {

@@ -124,8 +124,10 @@ class Combiner {
     const refused = request.claim ? undefined : this.#refusedBy(line.denial, request); // a key may have its answer
     if (refused) return Promise.resolve(refused);
     if (line.waiting.length >= queue) return Promise.reject(refuse('overloaded'));
+    const { key, terms, amount, from, claim } = request;
     return new Promise((resolve, reject) => {
-      line.waiting.push({ ...request, since: performance.now(), resolve, reject, over: false });
+      const since = performance.now();
+      line.waiting.push({ key, terms, amount, from, claim, since, resolve, reject, over: false });
       this.#ask(line);
     });
   }

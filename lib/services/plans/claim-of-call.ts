@@ -21,8 +21,11 @@ export interface Keyed {
 }
 
 /** The claim of a call to its key; undefined: it has none. */
-export function claimOfCall(connection: Connection, call: Wanted & Keyed): Claim | undefined {
-  const { subject, feature, amount, idempotencyKey: k, owner, quotaIdempotencyTtl = 60 } = call;
+export function claimOfCall(
+  connection: Connection,
+  { subject, feature, amount }: Wanted,
+  { idempotencyKey: k, owner, quotaIdempotencyTtl = 60 }: Keyed,
+): Claim | undefined {
   if (k === undefined) return undefined;
   if (!isIdempotencyKey(k)) throw new TypeError('idempotencyKey must have 1 to 255 printable characters');
   const s = subjectKey(subject);

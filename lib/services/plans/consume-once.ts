@@ -3,7 +3,7 @@ import type { StoredAnswer } from '../../models/claim.js';
 import type { Claim } from '../../quota/claim-book.js';
 import { takeOnce } from '../../quota/take-once.js';
 import { refundableAs } from './consume-quota.js';
-import { demandOf, type Wanted } from './demand-of.js';
+import { demandOf, exceeded, type Wanted } from './demand-of.js';
 import { type QuotaState, quotaState } from './quota-state.js';
 import { hasReturned } from './take.js';
 
@@ -19,13 +19,13 @@ export type MetOnce =
  * @throws {TollgateError} as `consumeQuota` with a key
  */
 export async function consumeOnce(connection: Connection, wanted: Wanted, claim: Claim): Promise<MetOnce> {
-  const { exceeded, ...demand } = await demandOf(connection, wanted);
+  const demand = await demandOf(connection, wanted);
   let met = await takeOnce(connection, demand, claim);
   if ('answer' in met) return met;
   if (!met.taken.granted && (await hasReturned(connection, demand)))
     met = await takeOnce(connection, demand, claim);
   if ('answer' in met) return met;
   const state = quotaState(demand.key.f, demand.amount, met.taken);
-  if (!met.taken.granted) throw await exceeded(state);
-  return { state: refundableAs(state, { ...demand, claim: met.claim }), claim: met.claim };
+  if (!met.taken.granted) throw await exceeded(connection, demand, state);
+  return { state: refundableAs(state, demand, met.claim), claim: met.claim };
 }

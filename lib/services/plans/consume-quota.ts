@@ -1,13 +1,14 @@
 import type { Connection } from 'mongoose';
 import { type Claim, claimBook } from '../../quota/claim-book.js';
 import { ClaimTaken, type Take, type Taken } from '../../quota/combiner.js';
+import type { Demand } from '../../quota/group-commit.js';
 import { takeAhead } from '../../quota/leases.js';
 import { type Charged, resultOnce } from '../../quota/take-once.js';
 import { opened } from '../../runtime/connection.js';
 import type { Strictness } from '../../runtime/snapshot.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
 import { claimOfCall, type Keyed } from './claim-of-call.js';
-import { checkAmount, demandOf } from './demand-of.js';
+import { checkAmount, demandOf, exceeded } from './demand-of.js';
 import { type QuotaState, quotaState } from './quota-state.js';
 import { hasReturned, take } from './take.js';
 
@@ -40,16 +41,19 @@ export interface Consumption extends Keyed {
  *   `validation_failed` (400) when the amount costs more than 2^53 − 1 credits, `overloaded` (503; it was not counted), `database_unavailable` (503)
  * @example const { remaining } = await consumeQuota({ subject: { type: 'user', id }, feature: 'images' });
  */
-export async function consumeQuota({ amount = 1, ...rest }: Consumption): Promise<QuotaState> {
-  const connection = opened(rest.connection);
-  const claim = claimOfCall(connection, { ...rest, amount });
-  const { exceeded, ...demand } = await demandOf(connection, { ...rest, amount });
-  const met = claim
-    ? await takenOnce(connection, demand, claim)
-    : { taken: await takeOf(connection, demand, rest.lease), claim };
-  const state = quotaState(demand.key.f, demand.amount, met.taken);
-  if (!met.taken.granted) throw await exceeded(state);
-  return refundableAs(state, { ...demand, claim: met.claim });
+export async function consumeQuota(wanted: Consumption): Promise<QuotaState> {
+  const { subject, feature, amount = 1, lease, strict } = wanted;
+  const connection = opened(wanted.connection);
+  const asked = { subject, feature, amount, strict };
+  const own = claimOfCall(connection, asked, wanted);
+  const known = demandOf(connection, asked);
+  const demand = known instanceof Promise ? await known : known;
+  const { taken, claim } = own
+    ? await takenOnce(connection, demand, own)
+    : { taken: await takeOf(connection, demand, lease), claim: undefined };
+  const state = quotaState(demand.key.f, demand.amount, taken);
+  if (!taken.granted) throw await exceeded(connection, demand, state);
+  return refundableAs(state, demand, claim);
 }
 
 async function takenOnce(connection: Connection, demand: Take, claim: Claim): Promise<Charged> {
@@ -59,18 +63,21 @@ async function takenOnce(connection: Connection, demand: Take, claim: Claim): Pr
 }
 
 /** Takes of a counter by itself, or of what this process has taken ahead. */
-export function takeOf(connection: Connection, demand: Take, lease: number | undefined): Promise<Taken> {
+function takeOf(connection: Connection, demand: Take, lease: number | undefined): Promise<Taken> {
   if (lease === undefined) return take(connection, demand);
   checkAmount(lease);
   return take(connection, demand, (request) => takeAhead(connection, request, lease));
 }
 
 /** What may still be given back of each consumption of this process. */
-const refundable = new WeakMap<QuotaState, { left: number; readonly taken: Take }>();
+const refundable = new WeakMap<
+  QuotaState,
+  { left: number; readonly taken: Demand; readonly claim: Claim | undefined }
+>();
 
 /** Notes what `refundQuota` can give back. */
-export function refundableAs(state: QuotaState, taken: Take): QuotaState {
-  refundable.set(state, { left: taken.amount - (taken.claim?.given ?? 0), taken });
+export function refundableAs(state: QuotaState, taken: Demand, claim?: Claim): QuotaState {
+  refundable.set(state, { left: taken.amount - (claim?.given ?? 0), taken, claim });
   return state;
 }
 
@@ -100,8 +107,8 @@ export async function refundQuota({ subject, state, amount = state.taken, ...res
   const given = Math.min(amount, own.left);
   if (given === 0) return;
   own.left -= given;
-  const { claim, ...taken } = own.taken;
-  const back = { ...taken, amount: -given, from: state.startedAt };
+  const { claim, taken } = own;
+  const back = { key: taken.key, terms: taken.terms, amount: -given, from: state.startedAt };
   if (!claim || own.left > 0) {
     const isOurs = !claim || (await claimBook(connection).give(claim, given));
     if (isOurs) await take(connection, back);

@@ -2,6 +2,7 @@ import type { Connection } from 'mongoose';
 import { refuse } from '../../errors.js';
 import type { Demand } from '../../quota/group-commit.js';
 import { noteDenial } from '../../quota/note-denial.js';
+import { after } from '../../runtime/after.js';
 import type { Strictness } from '../../runtime/snapshot.js';
 import type { Subject } from '../../runtime/subject.js';
 import { offersMore } from './catalogue.js';
@@ -15,37 +16,38 @@ export interface Wanted {
   readonly strict?: Strictness | undefined;
 }
 
-/** What a consumption asks of which counter, and the refusal when that has not enough. */
+/** What a consumption asks of which counter. */
 export interface DemandOf extends Demand {
   /** What was asked for; the counter may be that of `credits`. */
   readonly feature: string;
-  readonly exceeded: (state: QuotaState) => Promise<Error>;
+  readonly tier: number | null;
 }
 
 /**
- * What the subject's plan says of a consumption.
+ * What the subject's plan says of a consumption, at once where that is remembered.
  *
  * @throws {TypeError} when the amount is not a positive integer up to 2^53 − 1
  * @throws {TollgateError} `entitlement_missing` (403) when the plan does not have the feature, `internal` (500) when it is no
  *   allowance, `validation_failed` (400) when the amount costs more than 2^53 − 1 credits, `database_unavailable` (503)
  */
-export async function demandOf(connection: Connection, wanted: Wanted): Promise<DemandOf> {
-  const { subject, feature, amount, strict } = wanted;
+export function demandOf(connection: Connection, wanted: Wanted): DemandOf | Promise<DemandOf> {
+  const { feature, amount } = wanted;
   checkAmount(amount);
-  const metering = await meteringOf(connection, { subject, feature, strict });
-  const { key, terms, tier } = metering;
-  const cost = costOf(amount, metering);
-  return {
-    feature,
-    key,
-    amount: cost,
-    terms,
-    async exceeded(state) {
-      noteDenial(connection, key, { ...state, amount: cost });
-      const offer = { tier, feature: key.f, than: terms.limit ?? 0 };
-      return exceeded(state, cost, await offersMore(connection, offer));
-    },
-  };
+  return after(meteringOf(connection, wanted), (metering) => {
+    const { key, terms, tier } = metering;
+    return { feature, key, amount: costOf(amount, metering), terms, tier };
+  });
+}
+
+/** The refusal of a demand whose counter has not enough. */
+export async function exceeded(
+  connection: Connection,
+  { key, amount, terms, tier }: DemandOf,
+  state: QuotaState,
+): Promise<Error> {
+  noteDenial(connection, key, { ...state, amount });
+  const offer = { tier, feature: key.f, than: terms.limit ?? 0 };
+  return refusal(state, amount, await offersMore(connection, offer));
 }
 
 /** True for what can be consumed. */
@@ -57,7 +59,7 @@ export function checkAmount(amount: number): void {
     throw new TypeError(`amount must be a positive integer up to 2^53 - 1, not ${amount}`);
 }
 
-function exceeded(state: QuotaState, amount: number, upgradeRequired: boolean) {
+function refusal(state: QuotaState, amount: number, upgradeRequired: boolean) {
   const { feature, limit, used, remaining, resetsAt, secondsLeft } = state;
   const helps = secondsLeft !== null && amount <= (limit ?? amount); // more than a period allows is never granted
   const headers = { ...rateLimitHeaders(state), ...(helps && { 'Retry-After': String(secondsLeft) }) };

@@ -1,6 +1,7 @@
 import type { ClientSession, Connection } from 'mongoose';
 import { refuse, type TollgateError } from '../../errors.js';
 import { type SubscriptionNow, Subscriptions } from '../../models/subscription.js';
+import { after } from '../../runtime/after.js';
 import { opened } from '../../runtime/connection.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
 import { Snapshot, type Strictness } from '../../runtime/snapshot.js';
@@ -32,17 +33,29 @@ const known = freshCache<Known>(50_000);
  * @throws {TollgateError} `database_unavailable` (503)
  * @example const { entitlements } = await entitlementsOf({ subject: { type: 'user', id: user.id } });
  */
-export async function entitlementsOf({ subject, ...rest }: EntitlementsOf): Promise<Entitlements> {
-  const connection = opened(rest.connection);
+export async function entitlementsOf({ subject, connection, strict }: EntitlementsOf): Promise<Entitlements> {
+  return entitlementsNow(opened(connection), subject, strict);
+}
+
+/** The same, at once where it is remembered. */
+export function entitlementsNow(
+  connection: Connection,
+  subject: Subject,
+  strict: Strictness = false,
+): Entitlements | Promise<Entitlements> {
   const key = subjectKey(subject);
-  const seen = rest.strict instanceof Snapshot ? rest.strict.get(subscriptionsRead, key) : undefined;
-  if (seen)
-    return grantedBy(connection, (seen as ReadSubscription).subscription, await catalogue(connection));
-  const ask = () => known(connection).get(key, [key, 'plans'], () => load(connection, subject, rest.strict), rest.strict); // biome-ignore format: one line
-  const { entitlements, until } = await ask();
-  if (performance.now() < until) return entitlements;
-  known(connection).forget(key);
-  return (await ask()).entitlements;
+  const seen = strict instanceof Snapshot ? strict.get(subscriptionsRead, key) : undefined;
+  if (seen) {
+    const { subscription } = seen as ReadSubscription;
+    return after(catalogue(connection), (plans) => grantedBy(connection, subscription, plans));
+  }
+  const remembered = known(connection);
+  const ask = () => remembered.get(key, [key, 'plans'], () => load(connection, subject, strict), strict);
+  return after(ask(), ({ entitlements, until }) => {
+    if (until === Number.POSITIVE_INFINITY || performance.now() < until) return entitlements;
+    remembered.forget(key);
+    return after(ask(), (anew) => anew.entitlements);
+  });
 }
 
 /** A subscription, or that there is none, as a snapshot has it under `subscriptionsRead` and the key of its subject. */

@@ -2,9 +2,10 @@ import type { Connection } from 'mongoose';
 import { refuse } from '../../errors.js';
 import type { UsageKey } from '../../models/usage.js';
 import type { Terms } from '../../quota/batch.js';
+import { after } from '../../runtime/after.js';
 import type { Strictness } from '../../runtime/snapshot.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
-import { entitlementMissing, entitlementsOf } from './entitlements-of.js';
+import { entitlementMissing, entitlementsNow } from './entitlements-of.js';
 import { creditsCode, type Meter, meteredBy } from './features.js';
 import type { Entitlements } from './granted.js';
 
@@ -18,23 +19,34 @@ export interface Metering {
 }
 
 /**
- * How a subject's plan counts a feature: by an allowance of its own, or by what its units cost in credits.
+ * How a subject's plan counts a feature, at once where that is remembered: by an allowance of its own, or by what its units cost in credits.
  *
  * @throws {TollgateError} `entitlement_missing` (403) when the plan does not know the feature, `internal` (500) when it is a flag or a
  *   static limit, `database_unavailable` (503)
  */
-export async function meteringOf(
+export function meteringOf(
   connection: Connection,
   {
     subject,
     feature,
     strict,
   }: { readonly subject: Subject; readonly feature: string; readonly strict?: Strictness | undefined },
-): Promise<Metering> {
-  const entitlements = await entitlementsOf({ subject, connection, strict });
-  const { plan, tier, limits } = entitlements;
-  const meter = plan ? meteredBy(plan, feature) : undefined;
-  if (meter) return metering(subject, meter, entitlements);
+): Metering | Promise<Metering> {
+  return after(entitlementsNow(connection, subject, strict), (entitlements) => {
+    const { plan } = entitlements;
+    const meter = plan ? meteredBy(plan, feature) : undefined;
+    return meter
+      ? metering(subject, meter, entitlements)
+      : notCounted(connection, subject, feature, entitlements);
+  });
+}
+
+async function notCounted(
+  connection: Connection,
+  subject: Subject,
+  feature: string,
+  { tier, limits }: Entitlements,
+): Promise<never> {
   if (limits && Object.hasOwn(limits, feature)) {
     throw refuse('internal', {
       detail: `The feature ${feature} is no allowance; give it { limit, per } or { credits } in the plan`,

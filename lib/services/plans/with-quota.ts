@@ -7,8 +7,8 @@ import { opened } from '../../runtime/connection.js';
 import type { Strictness } from '../../runtime/snapshot.js';
 import type { Subject } from '../../runtime/subject.js';
 import { transaction } from '../../runtime/transaction.js';
-import { refundableAs, refundQuota, takeOf } from './consume-quota.js';
-import { type DemandOf, demandOf } from './demand-of.js';
+import { consumeQuota, refundableAs, refundQuota } from './consume-quota.js';
+import { type DemandOf, demandOf, exceeded, type Wanted } from './demand-of.js';
 import { type QuotaState, quotaState } from './quota-state.js';
 
 /** A write as `Model.bulkWrite` takes it, with the model that it is for, or a handle of one that is bound to a tenant. */
@@ -65,39 +65,30 @@ export async function withQuota<T>(
   const features = Object.entries(amounts);
   if (features.length === 0) throw new TypeError('withQuota(): option amounts must name a feature');
   if (run && writes) throw new TypeError('withQuota(): give it writes or run, not both');
-  const demands = await Promise.all(
-    features.map(([feature, amount]) => demandOf(connection, { subject, feature, amount, strict })),
-  );
-  const quota = await taken(connection, demands, writes, lease);
+  const [[feature, amount], ...others] = features as [[string, number], ...[string, number][]];
+  const quota =
+    others.length === 0 && !writes?.length
+      ? { [feature]: await consumeQuota({ subject, feature, amount, connection, strict, lease }) }
+      : await taken(connection, features.map(([feature, amount]) => ({ subject, feature, amount, strict })), writes); // biome-ignore format: one line
   return run ? { quota, result: await settled(connection, subject, quota, run) } : { quota };
 }
 
-/** Takes all demands, or throws the refusal of the first that has not enough. */
+/** Takes all that is wanted together with the writes, or throws the refusal of the first feature that has not enough. */
 async function taken(
   connection: Connection,
-  demands: readonly DemandOf[],
+  wanted: readonly Wanted[],
   writes: readonly QuotaWrite[] = [],
-  lease?: number,
 ): Promise<Record<string, QuotaState>> {
+  const demands = await Promise.all(wanted.map((each) => demandOf(connection, each)));
   const operations = writes.map(({ model, ...operation }): Write => ({ model, operation }));
-  const counters = joined(demands);
-  const [first, ...others] = counters as [DemandOf, ...DemandOf[]];
-  const alone = others.length === 0 && operations.length === 0;
-  const found = alone
-    ? new Map([[nameOf(first.key), await takeOf(connection, first, lease)]])
-    : (await commitTogether(connection, { demands: counters, writes: operations })).taken;
+  const { taken: found } = await commitTogether(connection, { demands: joined(demands), writes: operations });
   const states = demands.map((demand) => {
     const counter = found.get(nameOf(demand.key)) as Taken;
     return { demand, counter, state: quotaState(demand.key.f, demand.amount, counter) };
   });
   const refused = states.find(({ counter }) => !counter.granted);
-  if (refused) throw await refused.demand.exceeded(refused.state);
-  return Object.fromEntries(
-    states.map(({ demand: { feature, key, terms, amount }, state }) => [
-      feature,
-      refundableAs(state, { key, terms, amount }),
-    ]),
-  );
+  if (refused) throw await exceeded(connection, refused.demand, refused.state);
+  return Object.fromEntries(states.map(({ demand, state }) => [demand.feature, refundableAs(state, demand)]));
 }
 
 /** One demand a counter: several features may be paid from the same credits. */
