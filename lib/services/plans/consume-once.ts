@@ -2,9 +2,8 @@ import type { Connection } from 'mongoose';
 import type { StoredAnswer } from '../../models/claim.js';
 import type { Claim } from '../../quota/claim-book.js';
 import { takeOnce } from '../../quota/take-once.js';
-import { refundableAs } from './consume-quota.js';
 import { demandOf, exceeded, type Wanted } from './demand-of.js';
-import { type QuotaState, quotaState } from './quota-state.js';
+import { type QuotaState, quotaState, refundableAs } from './quota-state.js';
 import { hasReturned } from './take.js';
 
 /** What a request with an idempotency key goes on with, or the answer that was given to the first one. */

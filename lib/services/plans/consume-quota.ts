@@ -1,7 +1,6 @@
 import type { Connection } from 'mongoose';
 import { type Claim, claimBook } from '../../quota/claim-book.js';
 import { ClaimTaken, type Take, type Taken } from '../../quota/combiner.js';
-import type { Demand } from '../../quota/group-commit.js';
 import { takeAhead } from '../../quota/leases.js';
 import { type Charged, resultOnce } from '../../quota/take-once.js';
 import { opened } from '../../runtime/connection.js';
@@ -9,7 +8,7 @@ import type { Strictness } from '../../runtime/snapshot.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
 import { claimOfCall, type Keyed } from './claim-of-call.js';
 import { checkAmount, demandOf, exceeded } from './demand-of.js';
-import { type QuotaState, quotaState } from './quota-state.js';
+import { type QuotaState, quotaState, refundableAs, refundableOf } from './quota-state.js';
 import { hasReturned, take } from './take.js';
 
 export interface Consumption extends Keyed {
@@ -69,18 +68,6 @@ function takeOf(connection: Connection, demand: Take, lease: number | undefined)
   return take(connection, demand, (request) => takeAhead(connection, request, lease));
 }
 
-/** What may still be given back of each consumption of this process. */
-const refundable = new WeakMap<
-  QuotaState,
-  { left: number; readonly taken: Demand; readonly claim: Claim | undefined }
->();
-
-/** Notes what `refundQuota` can give back. */
-export function refundableAs(state: QuotaState, taken: Demand, claim?: Claim): QuotaState {
-  refundable.set(state, { left: taken.amount - (claim?.given ?? 0), taken, claim });
-  return state;
-}
-
 export interface Refund {
   readonly subject: Subject;
   /** What the consumption answered. */
@@ -101,7 +88,7 @@ export interface Refund {
 export async function refundQuota({ subject, state, amount = state.taken, ...rest }: Refund): Promise<void> {
   checkAmount(amount);
   const connection = opened(rest.connection);
-  const own = refundable.get(state);
+  const own = refundableOf(state);
   if (own?.taken.key.s !== subjectKey(subject))
     throw new TypeError('state must be what consumeQuota() answered for this subject, the very object');
   const given = Math.min(amount, own.left);

@@ -1,5 +1,7 @@
 import { periodEnd } from '../../models/usage.js';
+import type { Claim } from '../../quota/claim-book.js';
 import type { Taken } from '../../quota/combiner.js';
+import type { Demand } from '../../quota/group-commit.js';
 
 /** Where a subject stands in a feature's current period. */
 export interface QuotaState {
@@ -19,14 +21,60 @@ export interface QuotaState {
   readonly secondsLeft: number | null;
 }
 
-/** What a counter says of a feature, of which a consumption has taken so much. */
-export function quotaState(feature: string, amount: number, counter: Taken): QuotaState {
-  const { granted, limit, used, remaining, from: startedAt, at } = counter;
-  const resetsAt = periodEnd(counter);
-  const secondsLeft = resetsAt && Math.max(1, Math.ceil((resetsAt.getTime() - at.getTime()) / 1000));
-  const taken = granted ? amount : 0;
-  return Object.freeze({ feature, taken, limit, used, remaining, startedAt, resetsAt, secondsLeft });
+/** What may still be given back of a consumption. */
+export interface Refundable {
+  left: number;
+  readonly taken: Demand;
+  readonly claim: Claim | undefined;
 }
+
+/** A state that knows, out of everybody's sight, what may be given back of it: a private field costs less than a WeakMap. */
+class State implements QuotaState {
+  readonly feature: string;
+  readonly taken: number;
+  readonly limit: number | null;
+  readonly used: number;
+  readonly remaining: number | null;
+  readonly startedAt: Date;
+  readonly resetsAt: Date | null;
+  readonly secondsLeft: number | null;
+  #refundable: Refundable | undefined;
+
+  constructor(feature: string, amount: number, counter: Taken) {
+    const { granted, limit, used, remaining, from, at } = counter;
+    const resetsAt = periodEnd(counter);
+    this.feature = feature;
+    this.taken = granted ? amount : 0;
+    this.limit = limit;
+    this.used = used;
+    this.remaining = remaining;
+    this.startedAt = from;
+    this.resetsAt = resetsAt;
+    this.secondsLeft = resetsAt && Math.max(1, Math.ceil((resetsAt.getTime() - at.getTime()) / 1000));
+    Object.freeze(this);
+  }
+
+  static note(state: QuotaState, refundable: Refundable): void {
+    if (#refundable in state) state.#refundable = refundable;
+  }
+
+  static refundable(state: QuotaState): Refundable | undefined {
+    return #refundable in state ? state.#refundable : undefined;
+  }
+}
+
+/** What a counter says of a feature, of which a consumption has taken so much. */
+export const quotaState = (feature: string, amount: number, counter: Taken): QuotaState =>
+  new State(feature, amount, counter);
+
+/** Notes what `refundQuota` can give back. */
+export function refundableAs(state: QuotaState, taken: Demand, claim?: Claim): QuotaState {
+  State.note(state, { left: taken.amount - (claim?.given ?? 0), taken, claim });
+  return state;
+}
+
+/** Undefined for what is no consumption of this process. */
+export const refundableOf = (state: QuotaState): Refundable | undefined => State.refundable(state);
 
 /** `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers); none where there is no limit. */
 export function rateLimitHeaders(state: QuotaState): Record<string, string> {

@@ -7,9 +7,9 @@ import { opened } from '../../runtime/connection.js';
 import type { Strictness } from '../../runtime/snapshot.js';
 import type { Subject } from '../../runtime/subject.js';
 import { transaction } from '../../runtime/transaction.js';
-import { consumeQuota, refundableAs, refundQuota } from './consume-quota.js';
+import { consumeQuota, refundQuota } from './consume-quota.js';
 import { type DemandOf, demandOf, exceeded, type Wanted } from './demand-of.js';
-import { type QuotaState, quotaState } from './quota-state.js';
+import { type QuotaState, quotaState, refundableAs } from './quota-state.js';
 
 /** A write as `Model.bulkWrite` takes it, with the model that it is for, or a handle of one that is bound to a tenant. */
 export type QuotaWrite = { readonly model: Writable } & (
@@ -79,7 +79,7 @@ async function taken(
   wanted: readonly Wanted[],
   writes: readonly QuotaWrite[] = [],
 ): Promise<Record<string, QuotaState>> {
-  const demands = await Promise.all(wanted.map((each) => demandOf(connection, each)));
+  const demands = await Promise.all(wanted.map(async (each) => demandOf(connection, each)));
   const operations = writes.map(({ model, ...operation }): Write => ({ model, operation }));
   const { taken: found } = await commitTogether(connection, { demands: joined(demands), writes: operations });
   const states = demands.map((demand) => {
