@@ -1,14 +1,8 @@
 import { equal } from 'node:assert/strict';
-import { median } from './runner.js';
+import { compareWaits, type Took } from './waits.js';
 
 const rate = 1_000; // a second
 const seconds = 3;
-const rounds = 5;
-
-interface Times {
-  readonly p50: number;
-  readonly p99: number;
-}
 
 /** Milliseconds between the requests of a Poisson process; the same ones for everybody. */
 function gaps(count: number): number[] {
@@ -20,7 +14,7 @@ function gaps(count: number): number[] {
 }
 
 /** Sends requests when they are due, however many are under way, and measures from when they were due. */
-async function measure(send: () => Promise<unknown>): Promise<Times> {
+async function arrive(send: () => Promise<unknown>): Promise<Took> {
   const waits = gaps(rate * seconds);
   const took: number[] = [];
   const pending: Promise<void>[] = [];
@@ -33,29 +27,12 @@ async function measure(send: () => Promise<unknown>): Promise<Times> {
   }
   await Promise.all(pending);
   equal(took.length, waits.length);
-  took.sort((one, other) => one - other);
-  const at = (part: number) => took[Math.floor(took.length * part)] as number;
-  return { p50: at(0.5), p99: at(0.99) };
+  return took;
 }
 
 /** Compares what requests take that come at random, 1,000 a second; the first is the peer. */
-export async function openArrivals(sends: Record<string, () => Promise<unknown>>): Promise<void> {
-  const names = Object.keys(sends);
-  const rows = new Map(names.map((name) => [name, [] as Times[]]));
-  for (const name of names) await measure(sends[name] as () => Promise<unknown>);
-  for (let round = 0; round < rounds; round += 1) {
-    for (let turn = 0; turn < names.length; turn += 1) {
-      const name = names[(turn + round) % names.length] as string;
-      rows.get(name)?.push(await measure(sends[name] as () => Promise<unknown>));
-    }
-  }
-  const peer = rows.get(names[0] as string) as Times[];
-  console.log(`\n### open arrivals (Poisson), ${rate} a second\n`);
-  console.log('| variant | p50, ms | p99, ms | p50 ratio | p99 ratio |\n| --- | ---: | ---: | ---: | ---: |');
-  for (const [name, times] of rows) {
-    const ratio = (of: keyof Times) =>
-      median(times.map((time, round) => time[of] / (peer[round] as Times)[of])).toFixed(2);
-    const [p50, p99] = [median(times.map((time) => time.p50)), median(times.map((time) => time.p99))];
-    console.log(`| ${name} | ${p50.toFixed(2)} | ${p99.toFixed(2)} | ${ratio('p50')} | ${ratio('p99')} |`);
-  }
-}
+export const openArrivals = (sends: Readonly<Record<string, () => Promise<unknown>>>): Promise<void> =>
+  compareWaits(
+    `open arrivals (Poisson), ${rate} a second`,
+    Object.fromEntries(Object.entries(sends).map(([name, send]) => [name, () => arrive(send)])),
+  );

@@ -10,6 +10,7 @@ import { throughKoa } from './quota-koa.js';
 import { severalProcesses } from './quota-processes.js';
 import { byHand, closedLoop, consume, counted, quotaWorld, zipf } from './quota-world.js';
 import { compare, print, type Variant } from './runner.js';
+import { compareWaits } from './waits.js';
 
 const rounds = 5;
 
@@ -18,14 +19,29 @@ const parts: Record<string, () => Promise<void>> = {
   async 'one counter'() {
     const { connection, stop } = await quotaWorld();
     for (const inFlight of [1, 8, 32, 128]) {
-      const some = { inFlight, requests: Math.max(300, inFlight * 25) };
-      const many = { inFlight, requests: Math.max(300, inFlight * 200) };
+      const some = { inFlight, requests: Math.max(1_500, inFlight * 25) };
+      const many = { inFlight, requests: Math.max(1_500, inFlight * 600) };
       await show(`one counter, ${inFlight} in flight`, [
         counted(['findOneAndUpdate by hand', 'raw'], connection, some, () => byHand.raw(connection, 'raw')),
         counted(['updateOne by hand', 'upd'], connection, some, () => byHand.upd(connection, 'upd')),
         counted(['consumeQuota', 'ours'], connection, many, () => consume(connection, 'ours')),
       ]);
     }
+    const waits = (count: number, send: () => Promise<unknown>) => async () => {
+      const took: number[] = [];
+      await closedLoop({ inFlight: 128, requests: count }, async () => {
+        const begun = performance.now();
+        await send();
+        took.push(performance.now() - begun);
+      });
+      equal(took.length, count);
+      return took;
+    };
+    await compareWaits('one counter, what a request takes with 128 in flight', {
+      'findOneAndUpdate by hand': waits(3_200, () => byHand.raw(connection, 'raw')),
+      'updateOne by hand': waits(3_200, () => byHand.upd(connection, 'upd')),
+      consumeQuota: waits(76_800, () => consume(connection, 'ours')),
+    });
     await stop();
   },
 
@@ -151,7 +167,8 @@ const parts: Record<string, () => Promise<void>> = {
           const run = async () => {
             denials = 0;
             await closedLoop({ inFlight: 128, requests }, async (index) => {
-              denials += await refused(send(`${name} ${index % size}`));
+              const denied = await refused(send(`${name} ${index % size}`));
+              denials += denied;
             });
             return requests;
           };

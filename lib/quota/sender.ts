@@ -38,8 +38,9 @@ export class Sender {
 
   /** One batch, in one command while all of it fits, else in two. */
   async one(batch: Batch): Promise<Answer> {
-    const all = isPlain(batch) ? await this.#modify(batch, fastStatement(batch)) : null;
-    return this.#answer(batch, all ?? (await this.#modify(batch, foldStatement(batch, 'first'))));
+    const counted = isPlain(batch) ? await this.#modify(batch, fastStatement(batch)) : null;
+    if (slotOf(batch, counted)) return this.#answer(batch, counted);
+    return this.#answer(batch, await this.#modify(batch, foldStatement(batch, 'first')));
   }
 
   /** Batches of different counters, in one command and one more that reads what they met; twice that for those that do not fit. */

@@ -23,8 +23,8 @@ export const rules: readonly Rule[] = [
   {
     rule: 'the slot fences the fast statement',
     file: 'statements',
-    text: '{ $not: { $gte: sequence } }',
-    without: '{ $not: { $gte: Number.MAX_SAFE_INTEGER } }',
+    text: '.n`, sequence] }',
+    without: '.n`, Number.MAX_SAFE_INTEGER] }',
     shows: 'a batch that arrives twice counts once',
   },
   {
@@ -37,28 +37,28 @@ export const rules: readonly Rule[] = [
   {
     rule: 'the entitlements of the fast statement are the ones in force',
     file: 'statements',
-    text: 'lv: terms.version,\n      balances',
-    without: ' balances',
+    text: "{ $eq: ['$lv', terms.version] },",
+    without: '',
     shows: 'a process with stale entitlements does not pass the new limit',
   },
   {
     rule: 'the fast statement counts in the current period',
     file: 'statements',
-    text: "{ $gt: ['$to', '$$NOW'] }, ",
+    text: "{ $gt: ['$to', '$$NOW'] },",
     without: '',
     shows: 'what is counted after the end of a period belongs to the next',
   },
   {
     rule: 'the fast statement counts in a period that has begun',
     file: 'statements',
-    text: "{ $lte: ['$from', '$$NOW'] }, ",
+    text: "{ $lte: ['$from', '$$NOW'] },",
     without: '',
     shows: 'nothing is counted in a period that has not begun',
   },
   {
     rule: 'the fast statement has a deadline',
     file: 'statements',
-    text: ", { $lte: ['$$NOW', deadline] }",
+    text: "{ $lte: ['$$NOW', deadline] },",
     without: '',
     shows: 'a batch has no effect after its deadline',
   },
@@ -72,7 +72,7 @@ export const rules: readonly Rule[] = [
   {
     rule: 'without balances only',
     file: 'statements',
-    text: 'balances: null,',
+    text: "{ $lt: ['$balances', null] },",
     without: '',
     shows: 'a balance that expires first is spent first',
   },
@@ -135,8 +135,8 @@ export const rules: readonly Rule[] = [
   {
     rule: 'the period of an earlier batch of the slot is forgotten',
     file: 'statements',
-    text: '$unset: {',
-    without: '$setOnInsert: {',
+    text: "{ [slot]: { n: sequence, s: 'all', t: '$$NOW' } }",
+    without: "{ [slot]: { $mergeObjects: [`$p.${slot}`, { n: sequence, s: 'all', t: '$$NOW' }] } }",
     shows: 'what a slot did in an earlier period is not believed of the next',
   },
   {
