@@ -16,7 +16,7 @@ import { compare, print, type Variant } from './runner.js';
 import { makeWorld, untilWarm } from './world.js';
 
 const requests = 1_000;
-const sessions = 96; // a user has 100 at most, and 64 requests are under way
+const sessions = 192; // three for each connection: no two requests under way are of one session
 const world = await makeWorld({ passwordCost: 10 });
 const { connection } = world.shared;
 const load = new LoadMaker();

@@ -201,6 +201,8 @@ const parts: Record<string, () => Promise<void>> = {
   processes: severalProcesses,
 };
 
+let stored = 0; // notes, of all variants
+
 /** A variant whose every run must raise the number of notes by the number of its requests. */
 function inserted(
   name: string,
@@ -211,7 +213,7 @@ function inserted(
   const notes = connection.collection('notes');
   const start = async () => {
     await closedLoop({ ...loop, requests: Math.min(loop.inFlight, loop.requests) }, send);
-    let stored = await notes.countDocuments();
+    stored = await notes.countDocuments();
     const run = async () => {
       await closedLoop(loop, send);
       return loop.requests;

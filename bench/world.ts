@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import mongoose, { type mongo } from 'mongoose';
 import {
+  addMember,
   assignPlan,
   createOrganization,
   createUser,
@@ -58,10 +59,18 @@ export async function makeWorld(options: Partial<SharedOptions> = {}) {
     await server.stop();
   };
 
-  /** Access tokens of `count` new sessions of the user. */
+  /** Access tokens of `count` new sessions: of the user, and of others where they are more than one user may have. */
   const signInAgain = async (count: number): Promise<string[]> => {
     const tokens: string[] = [];
-    while (tokens.length < count) tokens.push((await signIn({ ...shared, ...person })).accessToken);
+    let who = person;
+    while (tokens.length < count) {
+      if (tokens.length % 96 === 0 && tokens.length > 0) {
+        who = { ...person, email: `${tokens.length}-${person.email}` };
+        const { id: userId } = await createUser({ ...shared, ...who, emailVerified: true });
+        await addMember({ connection, organizationId: organization.id, userId, role: 'owner' });
+      }
+      tokens.push((await signIn({ ...shared, ...who })).accessToken);
+    }
     return tokens;
   };
 

@@ -57,9 +57,13 @@ export const reservationSchema = new Schema(
         ).lean();
       },
 
-      /** Holds that have expired and that nobody has given back yet: of one counter, or any. */
-      overdue(counter: object, limit: number) {
-        const due = { ...counter, state: 'held' as const, $expr: { $lte: ['$expiresAt', '$$NOW'] } };
+      /** Holds that have expired and that nobody has given back yet: of some counters, or any. */
+      overdue(counters: readonly object[], limit: number) {
+        const due = {
+          ...(counters.length > 0 && { $or: [...counters] }),
+          state: 'held' as const,
+          $expr: { $lte: ['$expiresAt', '$$NOW'] },
+        };
         return this.find(due).sort({ expiresAt: 1 }).limit(limit).lean();
       },
     },

@@ -84,4 +84,5 @@ export const Usage = accessor('Usage', (connection) => connection.model('Usage',
 const keysOf = (s: string) => ({ _id: { $gte: { s, f: '' }, $lt: { s, f: '\u{10ffff}' } } });
 
 /** The end of the period, or null when it never ends. */
-export const periodEnd = ({ to }: { to: Date }): Date | null => (to.getTime() < endOfTime.getTime() ? to : null);
+export const periodEnd = ({ to }: { to: Date }): Date | null =>
+  to.getTime() < endOfTime.getTime() ? to : null;

@@ -16,7 +16,11 @@ interface Slot {
   readonly f?: Date;
 }
 
-export type Counter = UsageRow & { readonly p?: Readonly<Record<string, Slot>> };
+export type Counter = UsageRow & {
+  readonly p?: Readonly<Record<string, Slot>>;
+  /** When it was read. */
+  readonly now: Date;
+};
 
 /** `late`: nothing was counted nor will be, for the batch came after its deadline. */
 export type Answer = Outcome | 'late';
@@ -36,19 +40,19 @@ export class Sender {
     this.#connection = connection;
   }
 
-  /** One batch, in one command while all of it fits, else in two. */
+  /** One batch, in one command while all of it fits, or nothing does, else in two. */
   async one(batch: Batch): Promise<Answer> {
-    const counted = isPlain(batch) ? await this.#modify(batch, fastStatement(batch)) : null;
-    if (slotOf(batch, counted)) return this.#answer(batch, counted);
+    const counter = isPlain(batch) ? await this.#modify(batch, fastStatement(batch)) : null;
+    if (isSettled(batch, counter)) return this.#answer(batch, counter);
     return this.#answer(batch, await this.#modify(batch, foldStatement(batch, 'first')));
   }
 
-  /** Batches of different counters, in one command and one more that reads what they met; twice that for those that do not fit. */
+  /** Batches of different counters, in one command and one more that reads what they met; twice that for those that fit in part. */
   async many(batches: readonly Batch[]): Promise<Answer[]> {
     const plain = batches.filter(isPlain);
     if (plain.length > 0) await this.#update(plain.map(fastStatement));
     const counters = await this.#read(batches);
-    const rest = batches.filter((batch) => slotOf(batch, counters.get(nameOf(batch.key))) === undefined);
+    const rest = batches.filter((batch) => !isSettled(batch, counters.get(nameOf(batch.key))));
     if (rest.length > 0) {
       await this.#update(rest.map((batch) => foldStatement(batch, 'first')));
       for (const [name, counter] of await this.#read(rest)) counters.set(name, counter);
@@ -68,8 +72,7 @@ export class Sender {
   }
 
   #answer(batch: Batch, counter: Counter | null | undefined): Answer {
-    const slot = slotOf(batch, counter);
-    if (slot) databaseClock(this.#connection).heard(slot.t);
+    if (counter) databaseClock(this.#connection).heard(counter.now);
     return answerOf(batch, counter);
   }
 
@@ -135,6 +138,15 @@ export const nameOf = ({ s, f }: UsageKey): string => `${f} ${s}`;
 function slotOf({ slot, sequence }: Batch, counter: Counter | null | undefined): Slot | undefined {
   const own = counter?.p?.[slot];
   return own?.n === sequence ? own : undefined;
+}
+
+/** Whether the fast statement has said all: the batch was counted, or the counter is current and has no room for any of it. */
+function isSettled(batch: Batch, counter: Counter | null | undefined): boolean {
+  if (!counter || !isPlain(batch)) return false;
+  if (slotOf(batch, counter)) return true;
+  const { now, from, to, lv, balances } = counter;
+  const isCurrent = from <= now && now < to && lv === batch.terms.version && !balances;
+  return isCurrent && answerOf(batch, counter) !== 'late';
 }
 
 /** What a batch has met, as the counter says after it. */

@@ -293,5 +293,5 @@ function spread(terms: Terms, more: object): object {
 /** What an answer needs of a counter: not every other process's slot. */
 export function projection(slots: Iterable<string>): object {
   const own = Object.fromEntries([...slots].map((slot) => [`p.${slot}`, 1]));
-  return { u: 1, lim: 1, lv: 1, from: 1, to: 1, o: 1, balances: 1, ...own };
+  return { u: 1, lim: 1, lv: 1, from: 1, to: 1, o: 1, balances: 1, now: '$$NOW', ...own };
 }

@@ -23,8 +23,8 @@ export const rules: readonly Rule[] = [
   {
     rule: 'the slot fences the fast statement',
     file: 'statements',
-    text: '.n`, sequence] }',
-    without: '.n`, Number.MAX_SAFE_INTEGER] }',
+    text: '`$p.${slot}.n`, sequence]',
+    without: '`$p.${slot}.n`, Number.MAX_SAFE_INTEGER]',
     shows: 'a batch that arrives twice counts once',
   },
   {
