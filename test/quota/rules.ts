@@ -23,8 +23,8 @@ export const rules: readonly Rule[] = [
   {
     rule: 'the slot fences the fast statement',
     file: 'statements',
-    text: '`$p.${slot}.n`, sequence]',
-    without: '`$p.${slot}.n`, Number.MAX_SAFE_INTEGER]',
+    text: '.n`, sequence] },\n      {',
+    without: '.n`, Number.MAX_SAFE_INTEGER] },\n      {',
     shows: 'a batch that arrives twice counts once',
   },
   {
@@ -136,7 +136,7 @@ export const rules: readonly Rule[] = [
     rule: 'the period of an earlier batch of the slot is forgotten',
     file: 'statements',
     text: "{ [slot]: { n: sequence, s: 'all', t: '$$NOW' } }",
-    without: "{ [slot]: { $mergeObjects: [`$p.${slot}`, { n: sequence, s: 'all', t: '$$NOW' }] } }",
+    without: "{ [slot]: { $mergeObjects: ['$p.' + slot, { n: sequence, s: 'all', t: '$$NOW' }] } }",
     shows: 'what a slot did in an earlier period is not believed of the next',
   },
   {
