@@ -33,7 +33,7 @@ export async function resendInvitation(input: ResendInvitation & SharedOptions):
       invitedBy = null,
     } = await findInvitation(acting, given.invitationId);
     const permissions = await permissionsOfRole(acting, role);
-    await requireRights(acting, ['organization.invitations.manage', ...permissions]);
+    await requireRights(acting, ['organization.invitations.manage'], permissions);
     const issue = { organization, email, role, teams, invitedBy };
     const invitation = await sendInvitation(acting, _id, issue);
     await acting.record('organization.invitation.resent', { type: 'invitation', id: String(_id) });
