@@ -18,7 +18,8 @@ import { listInvitations } from '../../services/tenancy/invitations/list-invitat
 import { resendInvitation } from '../../services/tenancy/invitations/resend-invitation.js';
 import { revokeInvitation } from '../../services/tenancy/invitations/revoke-invitation.js';
 import { roleName, teamIdList } from '../../services/tenancy/members/add-member.js';
-import { asked, created, done } from '../answers.js';
+import { created, done } from '../answers.js';
+import { byMember } from './by-member.js';
 
 /** The invitations of an organization; those that need mail only where the application sends some. */
 export function invitationRoutes(router: Router, shared: ReadSharedOptions): void {
@@ -43,9 +44,8 @@ export function invitationRoutes(router: Router, shared: ReadSharedOptions): voi
   router.delete(
     '/:organizationId/invitations/:invitationId',
     endpoint(signedIn, organization(), manage, query({}), async function revoke(ctx) {
-      const { id: organizationId } = ctx.state.organization;
-      const which = { organizationId, invitationId: ctx.params.invitationId as string };
-      await revokeInvitation({ ...asked(ctx, shared), ...which, actor: ctx.state.user.id });
+      const invitationId = ctx.params.invitationId as string;
+      await revokeInvitation({ ...byMember(ctx, shared), invitationId });
       done(ctx);
     }),
   );
@@ -68,9 +68,7 @@ function sendingRoutes(router: Router, shared: ReadSharedOptions): void {
       body({ email: emailSchema }, { role: roleName, teamIds: teamIdList }),
       rateLimit({ ...shared, ...perOrganization }),
       async function invite(ctx) {
-        const { id: organizationId } = ctx.state.organization;
-        const who = { organizationId, actor: ctx.state.user.id };
-        created(ctx, await inviteMember({ ...asked(ctx, shared), ...ctx.request.body, ...who }));
+        created(ctx, await inviteMember({ ...ctx.request.body, ...byMember(ctx, shared) }));
       },
     ),
   );
@@ -84,9 +82,8 @@ function sendingRoutes(router: Router, shared: ReadSharedOptions): void {
       body({}),
       rateLimit({ ...shared, points: 5, per: 'hour', by: named, name: 'invitation mails' }),
       async function resend(ctx) {
-        const { id: organizationId } = ctx.state.organization;
-        const which = { organizationId, invitationId: ctx.params.invitationId as string };
-        ctx.body = await resendInvitation({ ...asked(ctx, shared), ...which, actor: ctx.state.user.id });
+        const invitationId = ctx.params.invitationId as string;
+        ctx.body = await resendInvitation({ ...byMember(ctx, shared), invitationId });
       },
     ),
   );

@@ -18,6 +18,7 @@ import { removeMember } from '../../services/tenancy/members/remove-member.js';
 import { transferOwnership } from '../../services/tenancy/members/transfer-ownership.js';
 import { updateMember } from '../../services/tenancy/members/update-member.js';
 import { asked, done } from '../answers.js';
+import { byMember } from './by-member.js';
 
 /** The members of an organization. */
 export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
@@ -48,9 +49,8 @@ export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
       manage,
       body({}, { role: roleName, teamIds: teamIdList }),
       async function update(ctx) {
-        const { id: organizationId } = ctx.state.organization;
-        const who = { organizationId, userId: ctx.params.userId as string, actor: ctx.state.user.id };
-        ctx.body = await updateMember({ ...asked(ctx, shared), ...ctx.request.body, ...who });
+        const userId = ctx.params.userId as string;
+        ctx.body = await updateMember({ ...ctx.request.body, ...byMember(ctx, shared), userId });
       },
     ),
   );
@@ -58,9 +58,8 @@ export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
   router.delete(
     '/:organizationId/members/:userId',
     endpoint(signedIn, organization(), manage, query({}), async function remove(ctx) {
-      const { id: organizationId } = ctx.state.organization;
-      const who = { organizationId, userId: ctx.params.userId as string, actor: ctx.state.user.id };
-      await removeMember({ ...asked(ctx, shared), ...who });
+      const userId = ctx.params.userId as string;
+      await removeMember({ ...byMember(ctx, shared), userId });
       done(ctx);
     }),
   );

@@ -21,17 +21,13 @@ import { removeTeamMember } from '../../services/tenancy/teams/remove-team-membe
 import { renameTeam } from '../../services/tenancy/teams/rename-team.js';
 import { setCurrentTeam } from '../../services/tenancy/teams/set-current-team.js';
 import { asked, created, done } from '../answers.js';
+import { byMember } from './by-member.js';
 
 /** The teams of an organization. */
 export function teamRoutes(router: Router, shared: ReadSharedOptions): void {
   const signedIn = authenticate(shared);
   const readable = requireScope('organizations.read');
   const manage = requirePermission('organization.teams.manage');
-  const by = (ctx: ParameterizedContext<SignedIn & InOrganization>) => ({
-    ...asked(ctx, shared),
-    organizationId: ctx.state.organization.id,
-    actor: ctx.state.user.id,
-  });
   const named = (ctx: ParameterizedContext) => ({ teamId: ctx.params.teamId as string });
 
   router.get(
@@ -46,21 +42,21 @@ export function teamRoutes(router: Router, shared: ReadSharedOptions): void {
   router.post(
     '/:organizationId/teams',
     endpoint(signedIn, organization(), manage, body({ name: shownName }), async function create(ctx) {
-      created(ctx, await createTeam({ ...by(ctx), ...ctx.request.body }));
+      created(ctx, await createTeam({ ...byMember(ctx, shared), ...ctx.request.body }));
     }),
   );
 
   router.patch(
     '/:organizationId/teams/:teamId',
     endpoint(signedIn, organization(), manage, body({ name: shownName }), async function rename(ctx) {
-      ctx.body = await renameTeam({ ...by(ctx), ...named(ctx), ...ctx.request.body });
+      ctx.body = await renameTeam({ ...byMember(ctx, shared), ...named(ctx), ...ctx.request.body });
     }),
   );
 
   router.delete(
     '/:organizationId/teams/:teamId',
     endpoint(signedIn, organization(), manage, query({}), async function remove(ctx) {
-      await deleteTeam({ ...by(ctx), ...named(ctx) });
+      await deleteTeam({ ...byMember(ctx, shared), ...named(ctx) });
       done(ctx);
     }),
   );
@@ -71,9 +67,7 @@ export function teamMemberRoutes(router: Router, shared: ReadSharedOptions): voi
   const signedIn = authenticate(shared);
   const manage = requirePermission('organization.teams.manage');
   const by = (ctx: ParameterizedContext<SignedIn & InOrganization>) => ({
-    ...asked(ctx, shared),
-    organizationId: ctx.state.organization.id,
-    actor: ctx.state.user.id,
+    ...byMember(ctx, shared),
     teamId: ctx.params.teamId as string,
     userId: ctx.params.userId as string,
   });
