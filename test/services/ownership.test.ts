@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import {
+  ApiKeys,
   addMember,
   createApiKey,
   createOrganization,
@@ -14,6 +15,7 @@ import {
   transferOwnership,
   Users,
   updateMember,
+  updateUser,
 } from '../../lib/index.js';
 import { startProcesses } from '../support/processes.js';
 import { counted } from '../support/tenancy.js';
@@ -45,6 +47,7 @@ const remove: Act = (shared, { organizationId, self, other }) =>
   removeMember({ ...shared, organizationId, userId: other, actor: self });
 const deactivate: Act = (shared, { self }) => deactivateUser({ ...shared, userId: self });
 const erase: Act = (shared, { self }) => eraseSubject({ ...shared, subject: { type: 'user', id: self } });
+const ban: Act = (shared, { other }) => updateUser({ ...shared, userId: other, status: 'inactive' });
 const transfer: Act = (shared, { organizationId, self, other }) =>
   transferOwnership({ ...shared, organizationId, from: self, to: other });
 
@@ -55,6 +58,7 @@ describe('two owners of an organization', () => {
     ['remove each other', remove, remove, 40, [1]],
     ['step down', stepDown, stepDown, 8, [1]],
     ['deactivate and leave', deactivate, leave, 8, [1]],
+    ['are banned by administrators', ban, ban, 8, [1]],
     ['are erased and demoted', erase, demote, 8, [1, 2]],
     ['hand their ownership to each other', transfer, transfer, 8, [2]],
   ];
@@ -145,6 +149,31 @@ describe('two owners of an organization', () => {
 });
 
 describe('a member who is removed', () => {
+  it('keeps no API key that they make at the same time, in 20 rounds of 20, and has none when they join again', async () => {
+    const { shared, acme: organizationId, withHeaders } = await world();
+    const elsewhere = { ...shared, connection: await connect() }; // as another process would
+    const play = async (round: number) => {
+      const { id: userId } = await createUser({ ...shared, email: `p${round}@example.com` });
+      const who = { organizationId, userId };
+      await addMember({ ...shared, ...who });
+      const [made] = await Promise.allSettled([
+        createApiKey({ ...elsewhere, ...who, name: 'late' }),
+        removeMember({ ...shared, ...who }),
+      ]);
+      const live = { user: userId, deletedAt: null };
+      expect(await ApiKeys(inspector()).countDocuments(live), made.status).to.equal(0);
+      if (made.status === 'rejected') {
+        expect(made.reason.code).to.equal('not_found');
+        return;
+      }
+      await addMember({ ...shared, ...who });
+      const robot = withHeaders({ 'X-API-Key': made.value.key });
+      await robot.get(`/organizations/${organizationId}`).expect(401);
+    };
+    for (const batch of times(5, (index) => index))
+      await Promise.all(times(4, (index) => play(batch * 4 + index)));
+  });
+
   it('is refused on the next request here, in other processes within 100 ms at the 99th percentile, and at once where they are strict', async () => {
     const { shared, acme: organizationId, withHeaders } = await world();
     const [there] = (await startProcesses(1)) as [Process];

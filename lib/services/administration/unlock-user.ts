@@ -25,7 +25,7 @@ export async function unlockUser(input: UnlockUser & SharedOptions): Promise<voi
   const { userId, actor, ip, userAgent, requestId } = given;
   const connection = opened(given.connection);
   const { email } = await findUser(connection, userId);
-  await clearGuesses({ ...given, connection, route: 'unlock', account: email });
   const target = { type: 'user', id: userId };
-  await recordAudit({ connection, action: 'user.unlocked', actor, target, ip, userAgent, requestId });
+  await recordAudit({ connection, action: 'user.unlocked', actor, target, ip, userAgent, requestId }); // first: it leaves a trace whatever comes
+  await clearGuesses({ ...given, connection, route: 'unlock', account: email });
 }

@@ -31,7 +31,7 @@ export async function acceptInvitation(input: InvitationAnswer & SharedOptions):
     await refuseMember(acting, user._id);
     await holdRole(connection, session, { organization, name: role }).catch(gone);
     requireSeat(await Organizations(connection).seat(organization, _id, session));
-    const member = await join(acting, { user, role, teams });
+    const member = await join(acting, { user, role, teams, invitation: _id });
     return Object.freeze({ organizationId: String(organization), ...member });
   }).catch((error: unknown) => {
     throw isDuplicate(error, 'user') ? refuse('already_member') : error;
