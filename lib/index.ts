@@ -219,10 +219,12 @@ export { type InviteMember, inviteMember } from './services/tenancy/invitations/
 export { type ListInvitations, listInvitations } from './services/tenancy/invitations/list-invitations.js';
 export { type ResendInvitation, resendInvitation } from './services/tenancy/invitations/resend-invitation.js';
 export { type RevokeInvitation, revokeInvitation } from './services/tenancy/invitations/revoke-invitation.js';
+export { type ListOrganizations, listOrganizations } from './services/tenancy/list-organizations.js';
 export { type AddMember, addMember } from './services/tenancy/members/add-member.js';
 export type { Member } from './services/tenancy/members/as-member.js';
 export { type LeaveOrganization, leaveOrganization } from './services/tenancy/members/leave-organization.js';
 export { type ListMembers, listMembers } from './services/tenancy/members/list-members.js';
+export { type MemberOf, memberOf } from './services/tenancy/members/member-of.js';
 export { type RemoveMember, removeMember } from './services/tenancy/members/remove-member.js';
 export { type OwnershipTransfer, transferOwnership } from './services/tenancy/members/transfer-ownership.js';
 export { type MemberUpdate, updateMember } from './services/tenancy/members/update-member.js';

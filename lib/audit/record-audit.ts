@@ -42,12 +42,23 @@ export interface AuditRecord extends Origin {
  * @throws {TollgateError} `database_unavailable` (503)
  * @example await recordAudit({ connection, session, action: 'project.deleted', actor: user.id, target });
  */
-export async function recordAudit({ connection: given, session, ...record }: AuditRecord): Promise<void> {
+export async function recordAudit({ connection, session, ...record }: AuditRecord): Promise<void> {
+  await recordAll({ connection, session }, [record]);
+}
+
+/** Writes an entry for each of several acts, in one command. */
+export async function recordAll(
+  { connection: given, session }: Pick<AuditRecord, 'connection' | 'session'>,
+  records: readonly Omit<AuditRecord, 'connection' | 'session'>[],
+): Promise<void> {
+  if (records.length === 0) return;
   const connection = given ?? mongoose.connection;
   const entries = AuditEntries(connection);
-  const details = JSON.parse(JSON.stringify(record.details ?? {}));
-  const entry = new entries({ ...record, details, at: new Date() }).toObject(); // the MAC is of what is stored
-  const document = { ...entry, ...proofOf(entry, keysOf(connection)) };
-  if (session) await entries.insertMany([document], { session });
-  else await database(() => entries.insertMany([document]));
+  const documents = records.map((record) => {
+    const details = JSON.parse(JSON.stringify(record.details ?? {}));
+    const entry = new entries({ ...record, details, at: new Date() }).toObject(); // the MAC is of what is stored
+    return { ...entry, ...proofOf(entry, keysOf(connection)) };
+  });
+  if (session) await entries.insertMany(documents, { session });
+  else await database(() => entries.insertMany(documents));
 }

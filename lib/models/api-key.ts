@@ -85,11 +85,10 @@ export const apiKeySchema = new Schema(
         return this.updateMany({ user, deletedAt: null }, update, { session });
       },
 
-      /** Deletes the keys of users that are for one organization, for they are no members of it any more. */
-      removeOf(organization: Types.ObjectId, users: readonly Types.ObjectId[], session?: ClientSession) {
+      /** Deletes several keys, whosever they are. */
+      removeThese(ids: readonly Types.ObjectId[], session: ClientSession) {
         const update = { $currentDate: { deletedAt: true } } as const;
-        const theirs = { user: { $in: [...users] }, organization, deletedAt: null };
-        return this.updateMany(theirs, update, session ? { session } : {});
+        return this.updateMany({ _id: { $in: [...ids] }, deletedAt: null }, update, { session });
       },
 
       /**

@@ -97,9 +97,20 @@ export const organizationSchema = new Schema(
         return this.updateOne({ _id }, { $inc: { owners: 1 } }, { session });
       },
 
-      /** Counts an owner out, unless it is the last: then nothing. */
-      loseOwner(_id: Types.ObjectId, session: ClientSession) {
-        return this.updateOne({ _id, owners: { $gte: 2 } }, { $inc: { owners: -1 } }, { session });
+      /** Counts an owner out, unless it is the last: then nothing. With `alone` also the last one where nobody else is a member. */
+      loseOwner(_id: Types.ObjectId, session: ClientSession, { alone = false } = {}) {
+        const others = { owners: { $gte: 2 } };
+        const may = alone ? { $or: [others, { owners: 1, members: 1 }] } : others;
+        return this.updateOne({ _id, ...may }, { $inc: { owners: -1 } }, { session });
+      },
+
+      /** Notes that an owner goes who is not counted, for they are suspended: nothing when no other is counted. */
+      loseSuspended(_id: Types.ObjectId, session: ClientSession) {
+        return this.updateOne(
+          { _id, owners: { $gte: 1 } },
+          { $inc: { touches: 1 } },
+          { session, timestamps: false },
+        );
       },
 
       /** Makes a transaction conflict with every other that does so; nothing when there is no such organization. */

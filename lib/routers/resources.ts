@@ -80,6 +80,11 @@ export const organizationResource = {
   ...object({ id: text, name: text, slug: text, role: text, plan: maybe }),
 } satisfies JsonSchema;
 
+export const memberResource = {
+  title: 'Member',
+  ...object({ userId: text, email: text, name: maybe, role: text, teamIds: texts, joinedAt: moment }),
+} satisfies JsonSchema;
+
 const passkeyFacts = { id: text, name: maybe, transports: texts, backedUp: flag, createdAt: moment };
 export const passkeyResource = {
   title: 'Passkey',

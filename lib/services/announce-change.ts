@@ -1,6 +1,7 @@
 import type { ClientSession, Connection } from 'mongoose';
 import { changed } from '../models/revocation.js';
 import { opened } from '../runtime/connection.js';
+import { idText } from '../runtime/ids.js';
 import { type Subject, subjectKey } from '../runtime/subject.js';
 import { transaction } from '../runtime/transaction.js';
 
@@ -21,7 +22,11 @@ export interface AnnounceChange {
  */
 export async function announceChange({ subjects, session, ...rest }: AnnounceChange): Promise<void> {
   const connection = opened(rest.connection);
-  const [first, ...more] = subjects.map(subjectKey) as [string, ...string[]];
+  const [first, ...more] = subjects.map(announced) as [string, ...string[]];
   if (session) await changed(connection, session, first, ...more);
   else await transaction(connection, (own) => changed(connection, own, first, ...more));
 }
+
+/** As what is remembered names it: users may have ids of the application's own, the others have ours. */
+const announced = ({ type, id }: Subject): string =>
+  subjectKey({ type, id: type === 'user' ? id : idText(id) });

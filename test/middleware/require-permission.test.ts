@@ -15,8 +15,10 @@ import {
   requirePermission,
   rolesOf,
   type SharedOptions,
+  saveRole,
   Users,
 } from '../../lib/index.js';
+import { changeFeed } from '../../lib/runtime/change-feed.js';
 import { watchCommands } from '../support/commands.js';
 import { type Client, clientsOf, connect, serve, until, world } from '../support/world.js';
 
@@ -278,6 +280,27 @@ describe('checkPermission()', () => {
             .with.property('message')
             .that.matches(/permission/),
       );
+  });
+
+  it('hears of a change in whatever letters the id of the organization is written', async () => {
+    const { shared, globex: organizationId, userId } = await withRoles();
+    const { connection } = shared;
+    const ada = await userId('ada');
+    await Memberships(connection).updateOne({ organization: organizationId, user: ada }, { role: 'editor' });
+    await until(() => changeFeed(connection).isLive());
+    const here = [organizationId, organizationId.toUpperCase()];
+    const may = () =>
+      Promise.all(
+        here.map((each) =>
+          checkPermission({ ...shared, userId: ada, organizationId: each, permission: 'projects.write' }),
+        ),
+      );
+    const held = async (each: string) =>
+      (await rolesOf({ ...shared, userId: ada, organizationId: each })).permissions;
+    expect(await may()).to.deep.equal([true, true]);
+    await saveRole({ ...shared, organizationId, name: 'editor', permissions: ['projects.read'] });
+    expect(await may()).to.deep.equal([false, false]);
+    for (const each of here) expect(await held(each)).to.include('projects.read');
   });
 
   it('takes no role that only adds to one of organizations for a role of users', async () => {

@@ -3,15 +3,22 @@ import {
   AuditEntries,
   createApiKey,
   createUser,
+  deactivateUser,
+  deleteOrganization,
   deleteRole,
+  eraseSubject,
+  leaveOrganization,
   Memberships,
   Organizations,
   Roles,
+  removeMember,
   Users,
+  unlockUser,
+  updateMember,
   updateUser,
 } from '../../lib/index.js';
 import { administered, refusal } from '../support/admins.js';
-import { countBy, inspector, times } from '../support/world.js';
+import { atEnd, connect, countBy, inspector, times } from '../support/world.js';
 
 const missing = 'permission_missing';
 
@@ -169,10 +176,10 @@ describe('an administrator', () => {
 
   it('deactivates users, whose sessions end for good, and lets them in again', async () => {
     const { byAdmin, as, ids, signIn } = await administered();
-    const ada = await as('ada@example.com');
-    const path = `/admin/users/${ids.ada}`;
+    const [ada, bob] = [await as('ada@example.com'), await as('bob@example.com')];
+    const path = `/admin/users/${ids.bob}`; // the owner of an organization in which Ada is a member
     expect(await refusal(byAdmin.delete(path))).to.deep.equal([409, 'last_owner']);
-    await ada.get('/api/me').expect(200);
+    await bob.get('/api/me').expect(200);
     expect((await byAdmin.get(path).expect(200)).body.status).to.equal('active');
 
     const { body: grace } = await byAdmin
@@ -213,6 +220,39 @@ describe('an administrator', () => {
     expect(await Memberships(inspector()).countDocuments({ suspended: true })).to.equal(0);
   });
 
+  it('deactivates an owner who is the only member, who owns it again once let in; nobody else takes the owner from it', async () => {
+    const { byAdmin, shared, ids, acme: organizationId, as } = await administered();
+    const path = `/admin/users/${ids.ada}`;
+    const counters = async () => {
+      const { owners, members } = await Organizations(inspector()).findById(organizationId).orFail().lean();
+      return { owners, members };
+    };
+    const codeOf = (promise: Promise<unknown>) => promise.catch(({ code }) => code);
+    expect(await codeOf(deactivateUser({ ...shared, userId: ids.ada }))).to.equal('last_owner'); // by herself
+    await byAdmin.delete(path).expect(204);
+    expect(await counters()).to.deep.equal({ owners: 0, members: 1 });
+
+    const who = { ...shared, organizationId, userId: ids.ada };
+    const subject = { type: 'user', id: ids.ada } as const;
+    for (const refused of [
+      eraseSubject({ ...shared, subject, actor: ids.admin }),
+      removeMember(who),
+      leaveOrganization(who),
+      updateMember({ ...who, role: 'admin' }),
+    ])
+      expect(await codeOf(refused)).to.equal('last_owner');
+    expect(await counters()).to.deep.equal({ owners: 0, members: 1 });
+
+    await byAdmin.patch(path, { status: 'active' }).expect(200);
+    expect(await counters()).to.deep.equal({ owners: 1, members: 1 });
+    const ada = await as('ada@example.com');
+    await ada.patch(`/organizations/${organizationId}`, { name: 'Acme again' }).expect(200);
+
+    await deactivateUser({ ...shared, userId: ids.ada, actor: ids.admin });
+    await deleteOrganization({ ...shared, organizationId });
+    await eraseSubject({ ...shared, subject, actor: ids.admin });
+  });
+
   it('is always left, whoever demotes or deactivates whom at the same time', async () => {
     const { byAdmin, as, ids, give } = await administered();
     expect(await refusal(byAdmin.patch(`/admin/users/${ids.admin}`, { roles: ['user'] }))).to.deep.equal([
@@ -250,6 +290,24 @@ describe('an administrator', () => {
     expect(await refusal(byAdmin.post('/admin/users/nonsense/unlock'))).to.deep.equal([404, 'not_found']);
     const entry = await AuditEntries(inspector()).findOne({ action: 'user.unlocked' }).orFail().lean();
     expect(entry).to.include({ actor: ids.admin });
+  });
+
+  it('leaves a trace of an account that was unlocked, though the database fails on the way', async () => {
+    const { shared, ids } = await administered();
+    const appName = 'unlocking';
+    const connection = await connect(undefined, { appName });
+    const admin = inspector().getClient().db('admin');
+    const data = { failCommands: ['update'], errorCode: 2, appName };
+    atEnd(() => admin.command({ configureFailPoint: 'failCommand', mode: 'off' }));
+    await admin.command({ configureFailPoint: 'failCommand', mode: { times: 1 }, data });
+    const failed = await unlockUser({
+      ...shared,
+      credentialRate: '5/minute',
+      connection,
+      userId: ids.ada,
+    }).catch((error: Error) => error);
+    expect(failed).to.be.instanceOf(Error);
+    expect(await AuditEntries(inspector()).countDocuments({ action: 'user.unlocked' })).to.equal(1);
   });
 
   it('sees and ends the sessions of users', async () => {

@@ -76,6 +76,8 @@ describe('an invitation', () => {
       teamIds: [red],
     });
     expect(accepted.headers.location).to.equal(`/organizations/${acme}/members/${user.id}`);
+    const { organizationId, ...shown } = accepted.body;
+    expect((await boss.get(accepted.headers.location as string).expect(200)).body).to.deep.equal(shown);
     expect((await boss.get(invitations)).body.items).to.deep.equal([]);
     await client.get(`/organizations/${acme}/audit`).expect(200);
     expect(await outcome(client.post('/invitations/accept', { token: tokenIn(mail) }))).to.equal(
@@ -182,7 +184,7 @@ describe('an invitation', () => {
     expect(await open()).to.deep.equal([]);
     const entries = (await boss.get(`/organizations/${acme}/audit`)).body.items as {
       action: string;
-      details: object;
+      details: { role?: string };
     }[];
     expect(
       entries
@@ -197,15 +199,47 @@ describe('an invitation', () => {
       'organization.invitation.created',
       'organization.invitation.revoked',
     ]);
+    for (const { action, details } of entries)
+      if (action.includes('invitation')) expect(details.role, action).to.equal('member');
     expect(JSON.stringify(entries)).not.to.include(grace);
   });
 
-  it('is mailed again five times an hour at most', async () => {
-    const { boss, invitations, invited } = await invitingWorld();
+  it('is mailed again five times an hour at most, in whatever letters its path is written', async () => {
+    const { boss, invited, acme } = await invitingWorld();
     const { id } = await invited(grace);
+    const paths = [acme, acme.toUpperCase()].flatMap((organization) =>
+      [id, id.toUpperCase(), id.replace(/[a-f]/, (letter) => letter.toUpperCase())].map(
+        (invitation) => `/organizations/${organization}/invitations/${invitation}/resend`,
+      ),
+    );
     const answers = [];
-    for (let index = 0; index < 6; index++) answers.push(await boss.post(`${invitations}/${id}/resend`));
+    for (const path of paths) answers.push(await boss.post(path));
     expect(countBy(answers, 'status')).to.deep.equal({ 200: 5, 429: 1 });
+  });
+
+  it('goes to an address five times a minute at most, from whatever organization, revoked or sent again, whether it has an account or not', async () => {
+    const { as, acme } = await tenancyWorld({ credentialRate: '5/minute' });
+    const boss = await as(ada);
+    const invite = (organization: string, email: string) =>
+      boss.post(`/organizations/${organization}/invitations`, { email });
+    for (const email of ['bob@example.com', 'eva@example.com']) {
+      const { body: first } = await invite(acme, email).expect(201);
+      await boss.delete(`/organizations/${acme}/invitations/${first.id}`).expect(204);
+      const { body: second } = await invite(acme, email).expect(201);
+      await boss.post(`/organizations/${acme}/invitations/${second.id}/resend`).expect(200);
+      const others = [];
+      for (const index of times(4, (each) => each)) {
+        const { body } = await boss.post('/organizations', { name: `O${index}` }).expect(201);
+        others.push(await invite(body.id, email));
+      }
+      expect(others.map(({ status }) => status)).to.deep.equal([201, 201, 429, 429]);
+      expect(others[3]?.body.code).to.equal('rate_limited');
+      expect(Number(others[3]?.headers['retry-after'])).to.be.within(1, 60);
+      const again = boss.post(`/organizations/${acme}/invitations/${second.id}/resend`);
+      expect(await outcome(again)).to.equal('429 rate_limited');
+    }
+    const many = await Promise.all(times(20, (index) => invite(acme, `p${index}@example.com`)));
+    expect(countBy(many, 'status')).to.deep.equal({ 201: 20 });
   });
 
   it('gives no role, and takes none back, that holds more than whoever sends it does', async () => {

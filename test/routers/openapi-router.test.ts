@@ -169,7 +169,7 @@ describe('openapiRouter()', () => {
   }
 
   it('tells of every route of the demo, whose answers are as it says', async () => {
-    const { anyone, as, shared, connection } = await world();
+    const { anyone, as, shared, connection, acme } = await world();
     const document: Document = (await anyone().get('/openapi.json').expect(200)).body;
     const ajv = new Ajv2020({ strict: false });
     addFormats.default(ajv);
@@ -207,6 +207,10 @@ describe('openapiRouter()', () => {
       '/api/admin',
     ])
       check('get', path, await ada.get(path));
+    const members = '/organizations/{organizationId}/members';
+    check('get', members, await ada.get(`/organizations/${acme}/members`));
+    for (const id of [me.id, 'x'])
+      check('get', `${members}/{userId}`, await ada.get(`/organizations/${acme}/members/${id}`));
     const credentials = { email: 'ada@example.com', password: 'lovelace-1815' };
     check('post', '/auth/sign-in', await anyone().post('/auth/sign-in', credentials));
     check('post', '/auth/sign-in', await anyone().post('/auth/sign-in', { ...credentials, password: 'x' }));
@@ -216,7 +220,7 @@ describe('openapiRouter()', () => {
     check('post', '/auth/totp', await ada.post('/auth/totp'));
     check('delete', '/auth/sessions', await ada.delete('/auth/sessions'));
     check('get', '/auth/sessions', await anyone().get('/auth/sessions'));
-    expect(checked).to.be.greaterThan(12);
+    expect(checked).to.be.greaterThan(15);
     expect(documented(document)).to.include.members([...own, 'POST /api/images', 'GET /api/reports']);
   });
 

@@ -6,11 +6,19 @@ import {
   createApiKey,
   createOrganization,
   createTeam,
+  deactivateUser,
+  deleteOrganization,
+  eraseSubject,
+  inviteMember,
+  listOrganizations,
   Memberships,
+  memberOf,
   organizationRouter,
   Roles,
   setSeats,
   Teams,
+  updateUser,
+  verifyAudit,
 } from '../../lib/index.js';
 import { tenancyWorld } from '../support/tenancy.js';
 import { type Client, inspector, world } from '../support/world.js';
@@ -32,7 +40,7 @@ const teamOf = async (organization: string, name: string): Promise<string> =>
 
 describe('/organizations', () => {
   it('are made by anybody, who owns them; the slug is made from the name where none is given', async () => {
-    const { as } = await world();
+    const { shared, as } = await world();
     const client = await as(bob);
     const first = await client.post('/organizations', { name: 'Café  Zoë & Söhne!' }).expect(201);
     const { id, createdAt, ...rest } = first.body;
@@ -57,6 +65,8 @@ describe('/organizations', () => {
     expect((await client.get(`/organizations/${id}`).expect(200)).body).to.deep.equal(first.body);
     const { items } = (await client.get('/organizations').expect(200)).body;
     expect(items.map(({ role }: { role: string }) => role)).to.deep.equal(Array(4).fill('owner'));
+    const own = await listOrganizations({ ...shared, userId: await userIdOf(bob), limit: 25 });
+    expect(own).to.deep.equal({ items, nextCursor: null });
   });
 
   it('are read by every member, written with organization.manage, and deleted for good', async () => {
@@ -121,6 +131,7 @@ describe('/organizations', () => {
       ['patch', '', { name: 'x' }],
       ['delete', ''],
       ['get', '/members'],
+      ['get', `/members/${id}`],
       ['patch', `/members/${id}`, { role: 'member' }],
       ['delete', `/members/${id}`],
       ['post', '/leave'],
@@ -239,6 +250,38 @@ describe('/organizations/:organizationId/members', () => {
       ada,
       'b@example.com',
     ]);
+  });
+
+  it('are shown one by one as in the list, to every member and to nobody else; who is none is 404', async () => {
+    const { shared, as, anyone, acme, globex, withHeaders } = await world();
+    const [adaId, bobId] = [await userIdOf(ada), await userIdOf(bob)];
+    const [owner, member] = [await as(bob), await as(ada)];
+    const { items } = (await owner.get(`/organizations/${globex}/members`).expect(200)).body;
+    expect(items.map(({ userId }: { userId: string }) => userId)).to.deep.equal([bobId, adaId]);
+    for (const client of [owner, member])
+      for (const item of items) {
+        const { body } = await client.get(`/organizations/${globex}/members/${item.userId}`).expect(200);
+        expect(body).to.deep.equal(item);
+      }
+    const path = `/organizations/${acme}/members`;
+    for (const id of [bobId, nobody, 'x', '$ne', adaId.toUpperCase()])
+      expect(await outcome(member.get(`${path}/${id}`)), id).to.equal('404 not_found');
+    expect(await outcome(owner.get(`${path}/${adaId}`))).to.equal('404 not_found');
+    expect(await outcome(anyone().get(`${path}/${adaId}`))).to.equal('401 token_missing');
+    expect(await outcome(member.get(`${path}/${adaId}?x=1`))).to.equal('400 validation_failed');
+    for (const [scope, status] of [
+      ['organizations.read', '200'],
+      ['images.*', '403 permission_missing'],
+    ] as const) {
+      const { key } = await createApiKey({ ...shared, userId: adaId, name: 'robot', scopes: [scope] });
+      const robot = withHeaders({ 'X-API-Key': key });
+      expect(await outcome(robot.get(`${path}/${adaId}`))).to.equal(status);
+    }
+    await deleteOrganization({ ...shared, organizationId: acme });
+    for (const organizationId of [acme, globex, 'x'])
+      expect(
+        await memberOf({ ...shared, organizationId, userId: nobody }).catch(({ code }) => code),
+      ).to.equal('not_found');
   });
 
   it('change role and leave by whoever holds organization.members.manage, and never by who holds less than they do', async () => {
@@ -511,6 +554,80 @@ describe('/organizations/:organizationId', () => {
       details: { role: 'admin' },
     });
     expect(removed.requestId).to.be.a('string');
+  });
+
+  it('records what becomes of its people elsewhere: owners who are deactivated and come back, members and invited ones who are erased', async () => {
+    const { shared, acme, person, as } = await tenancyWorld();
+    const [organizationId, boss] = [acme, await as(ada)];
+    const admin = await userIdOf('admin@example.com');
+    const [heir, guest] = [await person('heir@example.com'), await person('guest@example.com')];
+    await addMember({ ...shared, organizationId, userId: heir.id, role: 'owner' });
+    const invitation = await inviteMember({ ...shared, organizationId, email: guest.email });
+    await deactivateUser({ ...shared, userId: heir.id, actor: admin, ip: '192.0.2.1' });
+    await updateUser({ ...shared, userId: heir.id, status: 'active' });
+    await updateUser({ ...shared, userId: heir.id, status: 'inactive' });
+    await updateUser({ ...shared, userId: heir.id, status: 'active' });
+    for (const { id } of [heir, guest])
+      await eraseSubject({ ...shared, subject: { type: 'user', id }, actor: admin });
+
+    const { items } = (await boss.get(`/organizations/${acme}/audit?limit=6`).expect(200)).body;
+    const shown = items.map(({ action, actor, target, ip }: Record<string, unknown>) => [
+      action,
+      actor,
+      target,
+      ip,
+    ]);
+    const target = { type: 'user', id: heir.id };
+    expect(shown.reverse()).to.deep.equal([
+      ['organization.owner.suspended', admin, target, '192.0.2.1'],
+      ['organization.owner.restored', null, target, null],
+      ['organization.owner.suspended', null, target, null],
+      ['organization.owner.restored', null, target, null],
+      ['organization.member.erased', admin, target, null],
+      ['organization.invitation.erased', admin, { type: 'invitation', id: invitation.id }, null],
+    ]);
+    expect(items.slice(0, 2).map(({ details }: { details: object }) => details)).to.deep.equal([
+      { role: 'member' }, // of the invitation, which is nobody's any more
+      {}, // what was known of who is erased
+    ]);
+    expect((await verifyAudit({ ...shared, organizationId })).problems).to.deep.equal([]);
+  });
+
+  it('records by which invitation somebody came, and each API key that goes with a member', async () => {
+    const { shared, acme, as, visitor, person, tokenOf } = await tenancyWorld();
+    const [organizationId, boss] = [acme, await as(ada)];
+    const invite = (email: string) => inviteMember({ ...shared, organizationId, email });
+    const first = await invite('grace@example.com');
+    const { user, client } = await visitor('grace@example.com');
+    await client.post('/invitations/accept', { token: await tokenOf(user.email, 'invitation') }).expect(201);
+    const second = await invite('other@example.com');
+    for (const email of ['other@example.com', 'third@example.com'])
+      await addMember({ ...shared, organizationId, userId: (await person(email)).id });
+    const entries = async (action: string) =>
+      (await boss.get(`/organizations/${acme}/audit?action=${action}`).expect(200)).body.items.reverse();
+    const joined = await entries('organization.member.joined');
+    expect(joined.map(({ details }: { details: object }) => details)).to.deep.equal([
+      { role: 'member', teamIds: [], invitation: first.id },
+      { role: 'member', teamIds: [], invitation: second.id },
+      { role: 'member', teamIds: [] },
+    ]);
+
+    const make = (name: string) => createApiKey({ ...shared, userId: user.id, name, organizationId });
+    const keys = [await make('one'), await make('two')];
+    await createApiKey({ ...shared, userId: user.id, name: 'everywhere' });
+    await boss.delete(`/organizations/${acme}/members/${user.id}`).expect(204);
+    const deleted = await entries('api-key.deleted');
+    const facts = deleted.map(({ actor, target, details, ip }: Record<string, unknown>) => {
+      return { actor, target, details, ip };
+    });
+    const by = { actor: await userIdOf(ada), ip: '127.0.0.1' };
+    expect(facts).to.have.deep.members(
+      keys.map(({ id, name, prefix }) => ({
+        ...by,
+        target: { type: 'api-key', id },
+        details: { name, prefix },
+      })),
+    );
   });
 
   it('belongs to nobody who was not there: an owner must exist', async () => {

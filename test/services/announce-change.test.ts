@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { demoApp } from '../../examples/demo/app.js';
-import { announceChange, Memberships, Teams, Users } from '../../lib/index.js';
+import { announceChange, Memberships, Organizations, Teams, Users } from '../../lib/index.js';
 import { changeFeed } from '../../lib/runtime/change-feed.js';
 import { clientsOf, connect, serve, until, world } from '../support/world.js';
 
@@ -41,6 +41,26 @@ describe('what an application writes to the collections itself', () => {
     await ada.get('/api/me').expect(200);
     await Memberships(connection).deleteOne({ organization: globex, role: 'member' });
     await ada.get('/api/me').expect(404);
+  });
+
+  it('counts in whatever letters the id of an organization or a team is written', async () => {
+    const { connection, as, acme } = await world();
+    const member = { organization: acme, role: 'owner' };
+    const { _id } = await Teams(connection).findOne({ organization: acme, name: 'red' }).orFail().lean();
+    await Memberships(connection).updateOne(member, { teams: [_id], currentTeam: _id });
+    await until(() => changeFeed(connection).isLive());
+    const ada = await as('ada@example.com', { 'X-Organization-Id': acme.toUpperCase() });
+    const seen = async () => {
+      const { organization, team } = (await ada.get('/api/me').expect(200)).body;
+      return [organization.name, team.name];
+    };
+    expect(await seen()).to.deep.equal(['Acme', 'red']);
+    await Organizations(connection).updateOne({ _id: acme }, { name: 'Acme Ltd' });
+    await announceChange({ connection, subjects: [{ type: 'organization', id: acme.toUpperCase() }] });
+    expect(await seen()).to.deep.equal(['Acme Ltd', 'red']);
+    await Teams(connection).updateOne({ _id }, { name: 'crimson' });
+    await announceChange({ connection, subjects: [{ type: 'team', id: String(_id).toUpperCase() }] });
+    expect(await seen()).to.deep.equal(['Acme Ltd', 'crimson']);
   });
 
   it('leaves a member without a team when the current one was deleted', async () => {

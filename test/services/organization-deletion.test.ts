@@ -5,8 +5,11 @@ import { expect } from 'chai';
 import mongoose from 'mongoose';
 import {
   ApiKeys,
+  AuditEntries,
   addMember,
+  addTeamMember,
   assignPlan,
+  checkPermission,
   cleanUp,
   consumeQuota,
   createApiKey,
@@ -20,11 +23,17 @@ import {
   Memberships,
   Organizations,
   Roles,
+  rolesOf,
+  type SharedOptions,
   Subscriptions,
+  saveRole,
+  setCurrentTeam,
   Teams,
   Usage,
 } from '../../lib/index.js';
-import { atEnd, dbName, inspector, mongoUri, times, world } from '../support/world.js';
+import { changeFeed } from '../../lib/runtime/change-feed.js';
+import { heldCommit } from '../support/held-commit.js';
+import { atEnd, connect, dbName, inspector, mongoUri, times, until, world } from '../support/world.js';
 
 const program = fileURLToPath(new URL('../support/deleting-process.ts', import.meta.url));
 const appName = 'doomed';
@@ -169,6 +178,27 @@ describe('an organization that is deleted', function () {
     });
   }
 
+  it('gives nobody a right any more while it is still being cleared, remembered or not', async () => {
+    const { shared, organizationId, userId } = await bigWorld();
+    await saveRole({ ...shared, name: 'organization.member', permissions: ['projects.read'] });
+    await until(() => changeFeed(shared.connection).isLive());
+    const elsewhere = { ...shared, connection: await connect() }; // which remembers nothing of it yet
+    const may = (options: SharedOptions) =>
+      checkPermission({ ...options, userId, organizationId, permission: 'projects.read' });
+    expect(await may(shared)).to.equal(true);
+    await dieAt('delete', 0, organizationId);
+    await until(async () => !(await may(shared)));
+    expect(await Memberships(inspector()).exists({ user: userId, organization: organizationId })).not.to.equal(null); // biome-ignore format: a condition
+    for (const options of [elsewhere, { ...shared, strict: true }])
+      expect(await may(options)).to.equal(false);
+    const { organizationRole } = await rolesOf({ ...elsewhere, userId, organizationId });
+    expect(organizationRole).to.equal(null);
+    const robot = { ...shared, userId, name: 'late', organizationId };
+    expect(await createApiKey(robot).catch(({ code }) => code)).to.equal('not_found');
+    const choice = { ...shared, userId, organizationId, teamId: null };
+    expect(await setCurrentTeam(choice).catch(({ code }) => code)).to.equal('not_found');
+  });
+
   it('lets its only owner go while it is still being cleared', async () => {
     const { shared, organizationId } = await bigWorld();
     const { user } = await Memberships(inspector())
@@ -198,12 +228,32 @@ describe('an organization that is deleted', function () {
   });
 });
 
+describe('API keys for an organization that is deleted', () => {
+  it('are deleted, each with an entry in its audit log, also one that is being made', async () => {
+    const { shared, acme: organizationId } = await world();
+    const organization = new mongoose.Types.ObjectId(organizationId);
+    const { id: userId } = await createUser({ ...shared, email: 'grace@example.com' });
+    await addMember({ ...shared, organizationId, userId });
+    const robot = { ...shared, userId, name: 'robot', organizationId };
+    const { id: first } = await createApiKey(robot);
+    const { connection, held } = await heldCommit();
+    const making = createApiKey({ ...robot, connection });
+    await held();
+    await deleteOrganization({ ...shared, organizationId });
+    const { id: second } = await making;
+    await cleanUp(shared); // what it had no time for
+    expect(await left(organization, [])).to.deep.equal(nothing);
+    const entries = await AuditEntries(inspector()).find({ organization, action: 'api-key.deleted' }).lean();
+    expect(entries.map(({ target }) => target?.id).sort()).to.deep.equal([first, second].sort());
+  });
+});
+
 describe('a team that is deleted', function () {
   this.timeout(120_000);
 
   it('is taken from all of its members, also by cleanUp() when the process was killed on the way', async () => {
     const { shared, organizationId, organization, teamId } = await bigWorld();
-    await dieAt('update', 4, organizationId, teamId);
+    await dieAt('update', 3, organizationId, teamId);
     expect(await Teams(inspector()).exists({ _id: teamId })).to.equal(null);
     expect(await Memberships(inspector()).countDocuments({ organization, teams: teamId })).to.be.greaterThan(
       0,
@@ -215,6 +265,22 @@ describe('a team that is deleted', function () {
     expect(await Subscriptions(inspector()).countDocuments({ 'subject.id': teamId })).to.equal(0);
     expect(await Usage(inspector()).allOf(`team:${teamId}`)).to.deep.equal([]);
     expect((await left(organization, [])).memberships).to.equal(members + 2);
+  });
+
+  it('is the current one of nobody any more, also of who is choosing it at that moment', async () => {
+    const { shared, acme: organizationId } = await world();
+    const { user } = await Memberships(inspector()).findOne({ organization: organizationId }).orFail().lean();
+    const userId = String(user);
+    const { id: teamId } = await createTeam({ ...shared, organizationId, name: 'green' });
+    await addTeamMember({ ...shared, organizationId, teamId, userId });
+    const { connection, held } = await heldCommit();
+    const choosing = setCurrentTeam({ ...shared, connection, organizationId, userId, teamId });
+    await held();
+    await deleteTeam({ ...shared, organizationId, teamId });
+    expect((await choosing).currentTeamId).to.equal(teamId);
+    await cleanUp(shared); // what it had no time for
+    const holders = { $or: [{ teams: teamId }, { currentTeam: teamId }] };
+    expect(await Memberships(inspector()).countDocuments(holders)).to.equal(0);
   });
 
   it('is joined by nobody at the same time', async () => {

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import mongoose from 'mongoose';
-import { addTeamMember, createTeam, inviteMember, Memberships, Organizations, setSeats, updateMember } from '../../lib/index.js'; // biome-ignore format: a list
+import { addTeamMember, createTeam, inviteMember, Memberships, Organizations, setCurrentTeam, setSeats, updateMember } from '../../lib/index.js'; // biome-ignore format: a list
 import { publicUrl } from '../support/mailbox.js';
 import { countBy, inspector, times, world } from '../support/world.js';
 
@@ -54,6 +54,34 @@ describe('an organization', () => {
       (error: unknown) => error,
     );
     expect(tooMany).to.be.instanceOf(TypeError);
+  });
+
+  it('lets a member choose their current team while somebody else changes the organization', async () => {
+    const { shared, connection, acme: organizationId } = await world();
+    const member = { organization: organizationId, role: 'owner' };
+    const { user } = await Memberships(inspector()).findOne(member).orFail().lean();
+    const { id: teamId } = await createTeam({ ...shared, organizationId, name: 'green' });
+    const who = { ...shared, organizationId, userId: String(user) };
+    await addTeamMember({ ...who, teamId });
+    await connection.transaction(async (session) => {
+      const busy = { $inc: { touches: 1 } }; // as somebody does in another process who is not ready
+      await Organizations(connection).updateOne({ _id: organizationId }, busy, { session });
+      expect((await setCurrentTeam({ ...who, teamId })).currentTeamId).to.equal(teamId);
+      expect((await setCurrentTeam({ ...who, teamId: null })).currentTeamId).to.equal(null);
+    });
+  });
+
+  it('takes a hundred and twenty changes of the current team a minute from each member', async () => {
+    const { as, acme } = await world();
+    const client = await as('ada@example.com');
+    const answers = [];
+    for (const _ of times(13, () => null))
+      answers.push(
+        ...(await Promise.all(
+          times(10, () => client.put(`/organizations/${acme}/current-team`, { teamId: null })),
+        )),
+      );
+    expect(countBy(answers, 'status')).to.deep.equal({ 200: 120, 429: 10 });
   });
 
   it('takes no number of seats that makes no sense', async () => {

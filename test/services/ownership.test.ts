@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import {
+  ApiKeys,
   addMember,
   createApiKey,
   createOrganization,
@@ -14,7 +15,9 @@ import {
   transferOwnership,
   Users,
   updateMember,
+  updateUser,
 } from '../../lib/index.js';
+import { heldCommit } from '../support/held-commit.js';
 import { startProcesses } from '../support/processes.js';
 import { counted } from '../support/tenancy.js';
 import { type Client, connect, emptyWorld, inspector, times, until, world } from '../support/world.js';
@@ -45,6 +48,7 @@ const remove: Act = (shared, { organizationId, self, other }) =>
   removeMember({ ...shared, organizationId, userId: other, actor: self });
 const deactivate: Act = (shared, { self }) => deactivateUser({ ...shared, userId: self });
 const erase: Act = (shared, { self }) => eraseSubject({ ...shared, subject: { type: 'user', id: self } });
+const ban: Act = (shared, { other }) => updateUser({ ...shared, userId: other, status: 'inactive' });
 const transfer: Act = (shared, { organizationId, self, other }) =>
   transferOwnership({ ...shared, organizationId, from: self, to: other });
 
@@ -55,6 +59,7 @@ describe('two owners of an organization', () => {
     ['remove each other', remove, remove, 40, [1]],
     ['step down', stepDown, stepDown, 8, [1]],
     ['deactivate and leave', deactivate, leave, 8, [1]],
+    ['are banned by administrators', ban, ban, 8, [1]],
     ['are erased and demoted', erase, demote, 8, [1, 2]],
     ['hand their ownership to each other', transfer, transfer, 8, [2]],
   ];
@@ -145,6 +150,24 @@ describe('two owners of an organization', () => {
 });
 
 describe('a member who is removed', () => {
+  it('keeps no API key that they are making at that moment, and has none when they join again', async () => {
+    const { shared, acme: organizationId, withHeaders } = await world();
+    const { id: userId } = await createUser({ ...shared, email: 'grace@example.com' });
+    const who = { ...shared, organizationId, userId };
+    await addMember(who);
+    const { connection, held } = await heldCommit();
+    const making = createApiKey({ ...who, connection, name: 'late' });
+    await held();
+    await until(async () => (await codeOf(removeMember(who))) !== 'database_unavailable');
+    const { key } = await making;
+    const keys = ApiKeys(inspector());
+    expect(await keys.countDocuments({ user: userId, deletedAt: null })).to.equal(0);
+    await addMember(who);
+    await withHeaders({ 'X-API-Key': key }).get(`/organizations/${organizationId}`).expect(401);
+    const late = createApiKey({ ...who, name: 'late', organizationId: '0'.repeat(24) });
+    expect(await codeOf(late)).to.equal('not_found');
+  });
+
   it('is refused on the next request here, in other processes within 100 ms at the 99th percentile, and at once where they are strict', async () => {
     const { shared, acme: organizationId, withHeaders } = await world();
     const [there] = (await startProcesses(1)) as [Process];

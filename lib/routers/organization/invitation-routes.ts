@@ -4,12 +4,13 @@ import { sendsMail } from '../../mail/enqueue-mail.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
-import { organization } from '../../middleware/organization.js';
+import { type InOrganization, organization } from '../../middleware/organization.js';
 import { query } from '../../middleware/query.js';
 import { rateLimit } from '../../middleware/rate-limit.js';
 import { requirePermission } from '../../middleware/require-permission.js';
 import { requireScope } from '../../middleware/require-scope.js';
 import { connectionOf } from '../../runtime/connection.js';
+import { idText } from '../../runtime/ids.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { pageQuery } from '../../runtime/page.js';
 import { emailSchema } from '../../services/identity/canonical-email.js';
@@ -57,7 +58,8 @@ function sendingRoutes(router: Router, shared: ReadSharedOptions): void {
   const signedIn = authenticate(shared);
   const manage = requirePermission('organization.invitations.manage');
   const perOrganization = { points: 100, per: 'minute', by: 'organization', name: 'invitations' } as const;
-  const named = (ctx: ParameterizedContext) => `${ctx.params.organizationId} ${ctx.params.invitationId}`;
+  const named = (ctx: ParameterizedContext<InOrganization>) =>
+    `${ctx.state.organization.id} ${idText(ctx.params.invitationId as string)}`; // capitals in a path name the same
 
   router.post(
     '/:organizationId/invitations',

@@ -1,5 +1,6 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -14,10 +15,12 @@ import { pageQuery } from '../../runtime/page.js';
 import { roleName, teamIdList } from '../../services/tenancy/members/add-member.js';
 import { leaveOrganization } from '../../services/tenancy/members/leave-organization.js';
 import { listMembers } from '../../services/tenancy/members/list-members.js';
+import { memberOf } from '../../services/tenancy/members/member-of.js';
 import { removeMember } from '../../services/tenancy/members/remove-member.js';
 import { transferOwnership } from '../../services/tenancy/members/transfer-ownership.js';
 import { updateMember } from '../../services/tenancy/members/update-member.js';
 import { asked, done } from '../answers.js';
+import { listOf, memberResource } from '../resources.js';
 import { byMember } from './by-member.js';
 
 /** The members of an organization. */
@@ -33,10 +36,27 @@ export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
       requireScope('organizations.read'),
       organization(),
       query(...pageQuery),
+      answers(200, listOf(memberResource)),
       async function list(ctx) {
         const { limit, cursor: after } = ctx.state.query;
         const { id: organizationId } = ctx.state.organization;
         ctx.body = await listMembers({ organizationId, limit, after, connection: connectionOf(ctx) });
+      },
+    ),
+  );
+
+  router.get(
+    '/:organizationId/members/:userId',
+    endpoint(
+      signedIn,
+      requireScope('organizations.read'),
+      organization(),
+      query({}),
+      answers(200, memberResource, 'not_found'),
+      async function show(ctx) {
+        const { id: organizationId } = ctx.state.organization;
+        const who = { organizationId, userId: ctx.params.userId as string };
+        ctx.body = await memberOf({ ...who, connection: connectionOf(ctx) });
       },
     ),
   );

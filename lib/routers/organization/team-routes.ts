@@ -6,6 +6,7 @@ import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
 import { type InOrganization, organization } from '../../middleware/organization.js';
 import { query } from '../../middleware/query.js';
+import { rateLimit } from '../../middleware/rate-limit.js';
 import { requirePermission } from '../../middleware/require-permission.js';
 import { requireScope } from '../../middleware/require-scope.js';
 import { connectionOf } from '../../runtime/connection.js';
@@ -107,6 +108,7 @@ export function teamMemberRoutes(router: Router, shared: ReadSharedOptions): voi
     endpoint(
       authenticate({ ...shared, accept: ['session'] }),
       organization(),
+      rateLimit({ ...shared, points: 120, per: 'minute', by: 'user', name: 'current team' }),
       body({ teamId: Joi.string().max(100).allow(null) }),
       async function choose(ctx) {
         const who = { organizationId: ctx.state.organization.id, userId: ctx.state.user.id };

@@ -28,7 +28,7 @@ export async function unlockUser(input: UnlockUser & SharedOptions): Promise<voi
   const authority = { connection, session: null, organization: null, actor, scopes };
   await database(() => requireRights(authority, ['admin.users.manage']));
   const { email } = await findUser(connection, userId);
-  await clearGuesses({ ...given, connection, route: 'unlock', account: email });
   const target = { type: 'user', id: userId };
-  await recordAudit({ connection, action: 'user.unlocked', actor, target, ip, userAgent, requestId });
+  await recordAudit({ connection, action: 'user.unlocked', actor, target, ip, userAgent, requestId }); // first: it leaves a trace whatever comes
+  await clearGuesses({ ...given, connection, route: 'unlock', account: email });
 }

@@ -14,8 +14,9 @@ import { checkUser } from '../identity/check-user.js';
 import { newUserSchemas } from '../identity/create-user.js';
 import { type Actor, actorFields } from '../roles/actor.js';
 import { changeCredentials } from '../sessions/change-credentials.js';
-import { giveUpOwnership, keepAnAdmin } from '../tenancy/give-up-ownership.js';
+import { keepAnAdmin } from '../tenancy/give-up-ownership.js';
 import { restoreOwnership } from '../tenancy/restore-ownership.js';
+import { suspendOwnership } from '../tenancy/suspend-ownership.js';
 import { type Act, holdGlobalRoles, refuseActs } from './manager.js';
 
 export interface UserUpdate extends Actor, Origin {
@@ -53,7 +54,7 @@ type Found = StoredUser & { _id: Types.ObjectId };
  * @returns the user as it is then
  * @throws {TypeError} when an argument is wrong
  * @throws {TollgateError} `permission_missing` (403), `not_found` (404), `validation_failed` (400, by the application's schema), `last_admin` (409),
- *   `last_owner` (409, extra `organizationId`), `database_unavailable` (503)
+ *   `last_owner` (409, extra `organizationId`) of an organization with other members, `database_unavailable` (503)
  * @example await updateUser({ userId: user.id, roles: ['user', 'editor'], actor: admin.id });
  */
 export async function updateUser(input: UserUpdate & SharedOptions): Promise<User> {
@@ -119,8 +120,8 @@ async function write(
         .findOneAndUpdate({ _id }, { $set }, { session, returnDocument: 'after' })
         .lean();
   if (!after) throw refuse('not_found');
-  if (closes) await giveUpOwnership(connection, session, _id);
-  if (opens) await restoreOwnership(connection, session, _id);
+  if (closes) await suspendOwnership(connection, session, _id, { ...by, alone: true });
+  if (opens) await restoreOwnership(connection, session, _id, by);
   const { admin } = roleNames;
   const goes = wasActive && (closes || !after.roles.includes(admin));
   if (goes && before.roles?.includes(admin)) await keepAnAdmin(connection, session, before, roleNames);

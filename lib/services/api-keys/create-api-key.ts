@@ -14,6 +14,7 @@ import { transaction } from '../../runtime/transaction.js';
 import { turnstile } from '../../runtime/turnstile.js';
 import { permissionCode } from '../roles/permission-code.js';
 import { requireLiveSession } from '../sessions/require-live-session.js';
+import { readMembership } from '../tenancy/membership-of.js';
 import { makeApiKey } from './api-key-text.js';
 import { asApiKey, type ShownApiKey } from './as-api-key.js';
 
@@ -114,12 +115,14 @@ export async function createApiKey(input: NewApiKey & SharedOptions): Promise<Sh
 const past = () =>
   refuse('validation_failed', { errors: [{ path: 'expiresAt', message: 'must be in the future' }] });
 
+/** The write to the membership makes it conflict with the end of that, which deletes the keys that it sees. */
 async function requireMember(
   connection: Connection,
   session: ClientSession,
-  membership: { readonly user: Types.ObjectId; readonly organization: Types.ObjectId },
+  which: { readonly user: Types.ObjectId; readonly organization: Types.ObjectId },
 ): Promise<void> {
-  if (!(await Memberships(connection).exists(membership).session(session))) throw refuse('not_found');
+  const { _id } = await readMembership(connection, which, session);
+  await Memberships(connection).noteApiKeys([_id], session);
 }
 
 /**

@@ -6,11 +6,12 @@ import { opened } from '../../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
 import { changeCredentials } from '../sessions/change-credentials.js';
-import { giveUpOwnership, keepAnAdmin } from '../tenancy/give-up-ownership.js';
+import { keepAnAdmin } from '../tenancy/give-up-ownership.js';
+import { suspendOwnership } from '../tenancy/suspend-ownership.js';
 
 export interface DeactivateUser extends Origin {
   userId: string;
-  /** The id of who does it, for the audit log. Default: the user. */
+  /** The id of who does it. Default: the user. */
   actor?: string | undefined;
 }
 
@@ -19,8 +20,8 @@ const own = { userId: Joi.string().required(), actor: Joi.string(), ...originFie
 /**
  * Deactivates a user: all sessions end, and no credential of theirs is accepted any more. What belongs to them stays.
  *
- * @throws {TollgateError} `not_found` (404) also when they are inactive already; `last_owner` (409, extra `organizationId`) of an organization,
- *   `last_admin` (409); `database_unavailable` (503)
+ * @throws {TollgateError} `not_found` (404) also when they are inactive already; `last_owner` (409, extra `organizationId`) of an organization, unless
+ *   somebody else does it (`actor`) and it has no other member; `last_admin` (409); `database_unavailable` (503)
  * @example await deactivateUser({ userId: user.id });
  */
 export async function deactivateUser(input: DeactivateUser & SharedOptions): Promise<void> {
@@ -34,10 +35,10 @@ export async function deactivateUser(input: DeactivateUser & SharedOptions): Pro
     const update = { $set: { status: 'inactive' as const } };
     const user = await changeCredentials(connection, session, { filter, update, ip, userAgent, requestId });
     if (!user) throw refuse('not_found');
-    await giveUpOwnership(connection, session, _id);
+    const by = { actor, ip, userAgent, requestId };
+    await suspendOwnership(connection, session, _id, { ...by, alone: actor !== userId });
     await keepAnAdmin(connection, session, user, roleNames);
     const target = { type: 'user', id: userId };
-    const entry = { action: 'user.deactivated', actor, target, ip, userAgent, requestId };
-    await recordAudit({ connection, session, ...entry });
+    await recordAudit({ connection, session, ...by, action: 'user.deactivated', target });
   });
 }

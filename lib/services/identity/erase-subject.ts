@@ -1,6 +1,6 @@
 import Joi from 'joi';
 import type { ClientSession, Connection, Types } from 'mongoose';
-import { type Origin, originFields, recordAudit } from '../../audit/record-audit.js';
+import { type Origin, originFields, recordAll, recordAudit } from '../../audit/record-audit.js';
 import { redactErased } from '../../audit/redact-audit.js';
 import { refuse } from '../../errors.js';
 import { enqueueMail } from '../../mail/enqueue-mail.js';
@@ -43,7 +43,8 @@ const own = {
  * Erases a user (GDPR, article 17): the account with its credentials, sessions, API keys, tokens, waiting mails, memberships, invitations, subscription, usage, grants, reservations and kept answers, in
  * one transaction; then what is personal in the audit log, which `cleanUp()` ends if this process does not. What was done, when, and by which id stays there.
  *
- * @throws {TollgateError} `not_found` (404); `last_owner` (409, extra `organizationId`) of an organization, `last_admin` (409); `database_unavailable` (503)
+ * @throws {TollgateError} `not_found` (404); `last_owner` (409, extra `organizationId`) of an organization, whoever else is a member: delete it first;
+ *   `last_admin` (409); `database_unavailable` (503)
  * @example await eraseSubject({ subject: { type: 'user', id: user.id } });
  */
 export async function eraseSubject(input: EraseSubject & SharedOptions): Promise<void> {
@@ -57,34 +58,58 @@ export async function eraseSubject(input: EraseSubject & SharedOptions): Promise
   await transaction(connection, async (session) => {
     const user = await Users(connection).findOneAndDelete({ _id }, { session }).lean();
     if (!user) throw refuse('not_found');
-    await giveUpOwnership(connection, session, _id);
+    const by = { actor, ip, userAgent, requestId };
+    await leave(connection, session, _id, by);
     await keepAnAdmin(connection, session, user, roleNames);
-    await leave(connection, session, _id);
-    await uninvite(connection, session, user.email);
+    await uninvite(connection, session, user.email, by);
     await deleteAll(connection, session, _id, user.email);
     await Erasures(connection).insertMany([{ _id: subject.id, at: new Date() }], { session });
     if (notify) await enqueueMail(connection, session, { kind: 'account-erased', to: user.email });
-    const entry = { action: 'user.erased', actor, target: subject, ip, userAgent, requestId };
-    await recordAudit({ connection, session, ...entry });
+    await recordAudit({ connection, session, ...by, action: 'user.erased', target: subject });
     await changed(connection, session, `user:${subject.id}`);
   });
   await redactErased(connection).catch(() => {}); // the clean-up ends it
 }
 
-async function leave(connection: Connection, session: ClientSession, user: Types.ObjectId): Promise<void> {
-  const memberships = await Memberships(connection).find({ user }, { organization: 1 }, { session }).lean();
+type By = Origin & { readonly actor: string };
+
+/** Ends all memberships; each organization's audit log has it. */
+async function leave(
+  connection: Connection,
+  session: ClientSession,
+  user: Types.ObjectId,
+  by: By,
+): Promise<void> {
+  const memberships = await Memberships(connection).find({ user }, null, { session }).lean();
+  for (const membership of memberships)
+    if (membership.role === 'owner') await giveUpOwnership(connection, session, membership);
   const organizations = { _id: { $in: memberships.map(({ organization }) => organization) } };
   await Organizations(connection).updateMany(organizations, { $inc: { members: -1 } }, { session });
   await Memberships(connection).deleteMany({ user }, { session });
+  const target = { type: 'user', id: String(user) };
+  const entries = memberships.map(({ organization, role }) => {
+    return { ...by, action: 'organization.member.erased', target, organization, details: { role } };
+  });
+  await recordAll({ connection, session }, entries);
 }
 
-/** Open invitations for an address; the seats that they hold are free. */
-async function uninvite(connection: Connection, session: ClientSession, email: string): Promise<void> {
-  const invitations = await Invitations(connection).find({ email }, { organization: 1 }, { session }).lean();
+/** Open invitations for an address; the seats that they hold are free, and each organization's audit log has it. */
+async function uninvite(
+  connection: Connection,
+  session: ClientSession,
+  email: string,
+  by: By,
+): Promise<void> {
+  const invitations = await Invitations(connection).find({ email }, null, { session }).lean();
   const organizations = invitations.map(({ organization }) => organization);
   const ids = invitations.map(({ _id }) => _id);
   await Organizations(connection).freePlaces(organizations, ids, session);
   await Invitations(connection).deleteMany({ email }, { session });
+  const entries = invitations.map(({ _id, organization, role }) => {
+    const target = { type: 'invitation', id: String(_id) };
+    return { ...by, action: 'organization.invitation.erased', target, organization, details: { role } };
+  });
+  await recordAll({ connection, session }, entries);
 }
 
 async function deleteAll(

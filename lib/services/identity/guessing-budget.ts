@@ -25,6 +25,8 @@ export interface Guess extends GuessAudit {
   readonly ip?: string | undefined;
   /** The cookie of known devices. */
   readonly device?: string | undefined;
+  /** True where one client rightly asks for many accounts: its address has no budget then, each account has. Default false. */
+  readonly manyAccounts?: boolean | undefined;
 }
 
 /** Milliseconds that a guess waits for those before it to be judged. */
@@ -112,9 +114,10 @@ const digest = (account: string, key: Key): string =>
 function allowancesOf(by: Guess): readonly Allowance[] {
   const rate = rateOf(by.credentialRate);
   if (!rate) return [];
-  const { route, ip } = by;
+  const { route, ip, manyAccounts = false } = by;
   const address = ip ? networkOf(ip, 32, 64) : 'none';
-  return [{ ...rate, key: `${route} address ${address}` }, ...ofAccount(by, rate)];
+  const ofAddress = manyAccounts ? [] : [{ ...rate, key: `${route} address ${address}` }];
+  return [...ofAddress, ...ofAccount(by, rate)];
 }
 
 function ofAccount(by: Guess, rate: Rate): readonly Allowance[] {
@@ -152,8 +155,8 @@ async function tryToHold(by: Guess, allowances: readonly Allowance[], until: num
   const budgets = Budgets(by.connection);
   const held: string[] = [];
   const blocking: (StoredBudget & { over: boolean })[] = [];
-  const [address, ...account] = allowances as [Allowance, ...Allowance[]];
-  for (const group of [[address], account]) {
+  const [nearest, ...further] = allowances as [Allowance, ...Allowance[]];
+  for (const group of [[nearest], further]) {
     if (blocking.length > 0) break; // who is over the budget of the address writes nothing about accounts
     const found = await database(() => Promise.all(group.map((each) => budgets.hold(each))));
     for (const [index, { key, points }] of group.entries()) {

@@ -6,6 +6,7 @@ import { readUserId } from '../../models/user-id.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
 import { objectId } from '../../runtime/ids.js';
 import type { Strictness } from '../../runtime/snapshot.js';
+import { joined } from '../tenancy/membership-of.js';
 import { permits } from '../tenancy/permits.js';
 import { builtInPermissions, extensionOf, isBuiltIn, isExtension } from './built-in-roles.js';
 
@@ -47,12 +48,14 @@ export function rightsOf(
     strict,
   }: { userId: string; organizationId?: string | undefined; strict: Strictness },
 ): Rights | Promise<Rights> {
-  const subjects = [`user:${userId}`, 'roles', ...(organizationId ? [`organization:${organizationId}`] : [])];
+  const organization = objectId(organizationId);
+  const subjects = [`user:${userId}`, 'roles', ...(organization ? [`organization:${organization}`] : [])];
   const load = async () => {
     const user = readUserId(connection, userId);
-    return user ? readRights(connection, { user, organization: objectId(organizationId) }) : nothing;
+    return user ? readRights(connection, { user, organization }) : nothing;
   };
-  return rights(connection).get(rightsKey(userId, organizationId), subjects, load, strict);
+  const key = rightsKey(userId, organization ? String(organization) : undefined);
+  return rights(connection).get(key, subjects, load, strict);
 }
 
 /** Under what they are remembered. */
@@ -84,13 +87,14 @@ export async function readRights(
   return found ? asRights(found) : nothing;
 }
 
+/** The membership in an organization that is there: it counts no more once that is deleted, though it is cleared later. */
 const membershipIn = (connection: Connection, organization: Types.ObjectId) => [
   {
     $lookup: {
       from: Memberships(connection).collection.name,
       localField: '_id',
       foreignField: 'user',
-      pipeline: [{ $match: { organization } }, { $project: { role: 1 } }],
+      pipeline: [...joined(connection, { organization }, 1), { $project: { role: 1 } }],
       as: 'memberships',
     },
   },

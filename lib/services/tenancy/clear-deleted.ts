@@ -1,5 +1,4 @@
 import type { Connection, Model, Types } from 'mongoose';
-import { ApiKeys } from '../../models/api-key.js';
 import { Deletions, type StoredDeletion } from '../../models/deletion.js';
 import { Invitations } from '../../models/invitation.js';
 import { Memberships } from '../../models/membership.js';
@@ -9,6 +8,7 @@ import { Subscriptions } from '../../models/subscription.js';
 import { Teams } from '../../models/team.js';
 import { database } from '../../runtime/database.js';
 import { transaction } from '../../runtime/transaction.js';
+import { endApiKeys } from '../api-keys/end-api-keys.js';
 import { forgetUsage } from '../usage/forget-usage.js';
 
 /** Documents that are written by one command. */
@@ -51,10 +51,9 @@ async function* remains(
     yield* forget(connection, { type: 'team', ids: [team] });
     return;
   }
-  yield* inBatches(Memberships(connection), { organization }, async (rows) => {
-    const users = rows.map(({ user }) => user as Types.ObjectId);
-    await database(() => ApiKeys(connection).removeOf(organization, users));
-  });
+  yield* inBatches(Memberships(connection), { organization }, (rows) =>
+    endKeysOf(connection, organization, rows),
+  );
   const forgetTeams = async (rows: readonly Row[]) => {
     const ids = rows.map(({ _id }) => _id);
     for await (const _ of forget(connection, { type: 'team', ids }));
@@ -63,6 +62,18 @@ async function* remains(
   yield* inBatches(Invitations(connection), { organization });
   yield* inBatches(Roles(connection), { organization });
   yield* forget(connection, { type: 'organization', ids: [organization] });
+}
+
+/** The write to the memberships comes first: it waits for whoever makes a key for one of them just now, and later nobody does. */
+async function endKeysOf(
+  connection: Connection,
+  organization: Types.ObjectId,
+  rows: readonly (Row & { readonly user?: unknown })[],
+): Promise<void> {
+  const users = rows.map(({ user }) => user as Types.ObjectId);
+  await database(() => Memberships(connection).noteApiKeys(rows.map(({ _id }) => _id)));
+  const ended = { organization, users, actor: null };
+  while (await transaction(connection, (session) => endApiKeys(connection, session, ended)));
 }
 
 /** Deletes all that `filter` finds, each batch after `first` has seen to what hangs on it. */
@@ -92,11 +103,12 @@ async function* leaveTeam(
     const found = { organization, teams: team };
     const rows = await database(() => memberships.find(found, { user: 1 }).limit(batch).lean());
     if (rows.length === 0) break;
-    const these = { _id: { $in: rows.map(({ _id }) => _id) } };
     await database(() =>
-      memberships.updateMany({ ...these, currentTeam: team }, { $set: { currentTeam: null } }),
+      memberships.leaveTeam(
+        rows.map(({ _id }) => _id),
+        team,
+      ),
     );
-    await database(() => memberships.updateMany(these, { $pull: { teams: team } }));
     yield;
   }
   await database(() => Invitations(connection).updateMany({ organization }, { $pull: { teams: team } }));

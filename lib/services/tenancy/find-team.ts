@@ -10,7 +10,7 @@ import type { Acting } from './in-organization.js';
  * @throws {TollgateError} `not_found` (404), also for a malformed id and for another organization's
  */
 export async function findTeam(
-  { connection, session, organization }: Acting,
+  { connection, session, organization }: Pick<Acting, 'connection' | 'session' | 'organization'>,
   teamId: string,
 ): Promise<StoredTeam & { readonly _id: Types.ObjectId }> {
   const _id = objectId(teamId);

@@ -1,30 +1,35 @@
 import type { ClientSession, Connection, Types } from 'mongoose';
 import { refuse } from '../../errors.js';
-import { Memberships } from '../../models/membership.js';
 import { Organizations } from '../../models/organization.js';
 import { Roles } from '../../models/role.js';
 import { Users } from '../../models/user.js';
 import type { RoleNames } from '../../runtime/options.js';
 
+type Owner = {
+  readonly organization: Types.ObjectId;
+  /** True of one who is deactivated, and so not among those that are counted. */
+  readonly suspended?: boolean | null | undefined;
+};
+
 /**
- * Takes an owner who is about to be deactivated or erased out of the count of each organization's owners, in the transaction of `session`. The counter
- * decides, in one conditional write for each: two owners who go at the same time cannot both be the last but one.
+ * Takes an owner who goes out of the count of an organization's owners, in the transaction of `session`. The counter decides, in one conditional
+ * write: two owners who go at the same time cannot both be the last but one. With `alone` the last one may go where nobody else is a member.
  *
  * @throws {TollgateError} `last_owner` (409, extra `organizationId`)
  */
 export async function giveUpOwnership(
   connection: Connection,
   session: ClientSession,
-  user: Types.ObjectId,
+  { organization, suspended }: Owner,
+  { alone = false } = {},
 ): Promise<void> {
-  const owned = { user, role: 'owner', suspended: { $ne: true } };
-  for (const { _id, organization } of await Memberships(connection).find(owned, null, { session }).lean()) {
-    await Memberships(connection).updateOne({ ...owned, _id }, { $set: { suspended: true } }, { session });
-    const { modifiedCount } = await Organizations(connection).loseOwner(organization, session);
-    if (modifiedCount > 0) continue;
-    const there = await Organizations(connection).exists({ _id: organization }).session(session);
-    if (there) throw refuse('last_owner', { organizationId: String(organization) }); // else it has just been deleted
-  }
+  const organizations = Organizations(connection);
+  const { modifiedCount } = suspended
+    ? await organizations.loseSuspended(organization, session)
+    : await organizations.loseOwner(organization, session, { alone });
+  if (modifiedCount > 0) return;
+  const there = await organizations.exists({ _id: organization }).session(session);
+  if (there) throw refuse('last_owner', { organizationId: String(organization) }); // else it has just been deleted
 }
 
 /**

@@ -25,6 +25,8 @@ export interface Acting {
   readonly organization: Types.ObjectId;
   readonly actor: string | undefined;
   readonly scopes: readonly string[] | undefined;
+  /** Who acts, and from where, for the audit log. */
+  readonly by: Origin & { readonly actor: string | null };
   /** Records in the audit log what was done. */
   record(action: string, target: AuditTarget, details?: Readonly<Record<string, unknown>>): Promise<void>;
 }
@@ -57,10 +59,10 @@ export async function inOrganization<T>(
   const act = async (session: ClientSession) => {
     const { matchedCount } = await Organizations(connection).touch(organization, session).catch(asBusy);
     if (matchedCount === 0) throw refuse('not_found');
-    const who = { actor: actor ?? null, organization, ip, userAgent, requestId };
+    const by = { actor: actor ?? null, ip, userAgent, requestId };
     const record: Acting['record'] = (action, target, details) =>
-      recordAudit({ connection, session, ...who, action, target, details });
-    return work({ connection, session, organization, actor, scopes, record });
+      recordAudit({ connection, session, ...by, organization, action, target, details });
+    return work({ connection, session, organization, actor, scopes, by, record });
   };
   const until = performance.now() + patience;
   const attempt = () => whenFree(() => transaction(connection, act), until);

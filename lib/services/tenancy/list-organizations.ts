@@ -3,6 +3,7 @@ import { Memberships } from '../../models/membership.js';
 import { Organizations } from '../../models/organization.js';
 import { Subscriptions } from '../../models/subscription.js';
 import { readUserId } from '../../models/user-id.js';
+import { opened } from '../../runtime/connection.js';
 import { database } from '../../runtime/database.js';
 import { objectId } from '../../runtime/ids.js';
 import { type Page, type PageQuery, pageOf } from '../../runtime/page.js';
@@ -14,17 +15,23 @@ export interface ListOrganizations extends PageQuery {
   readonly userId: string;
   /** The only one to give, if the user is a member: that of an API key. */
   readonly only?: string | null | undefined;
-  readonly connection: Connection;
+  readonly connection?: Connection | undefined;
 }
 
-/** The organizations of a user, in the order of their ids. */
+/**
+ * The organizations of a user, in the order of their ids, each with the user's role in it.
+ *
+ * @throws {TollgateError} `database_unavailable` (503)
+ * @example const { items } = await listOrganizations({ userId: user.id, limit: 25 });
+ */
 export async function listOrganizations({
   userId,
   only,
-  connection,
   limit,
   after,
+  ...rest
 }: ListOrganizations): Promise<Page<Organization>> {
+  const connection = opened(rest.connection);
   const organization = { ...(only && { $eq: objectId(only) }), ...(after && { $gt: after }) };
   const mine = { user: readUserId(connection, userId), ...((only || after) && { organization }) };
   const rows = await database(() =>

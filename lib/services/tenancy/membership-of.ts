@@ -1,4 +1,4 @@
-import type { Connection, Types } from 'mongoose';
+import type { ClientSession, Connection, Types } from 'mongoose';
 import { refuse } from '../../errors.js';
 import { Memberships, type StoredMembership } from '../../models/membership.js';
 import { Organizations, type StoredOrganization } from '../../models/organization.js';
@@ -37,13 +37,26 @@ export function membershipOf(
   const load = async () => {
     const [user, organization] = [readUserId(connection, userId), objectId(organizationId)];
     if (!user || !organization) throw refuse('not_found');
-    const [found] = await Memberships(connection).aggregate<Joined>(
-      joined(connection, { user, organization }, 1),
-    );
-    if (!found) throw refuse('not_found');
-    return asBelonging(found);
+    return asBelonging(await readMembership(connection, { user, organization }));
   };
   return memberships(connection).get(membershipKey(userId, organizationId), subjects, load, strict);
+}
+
+/**
+ * A membership in an organization that is there, as the database has it now, or as the transaction of `session` sees it.
+ *
+ * @throws {TollgateError} `not_found` (404)
+ */
+export async function readMembership(
+  connection: Connection,
+  which: { readonly user: Types.ObjectId; readonly organization: Types.ObjectId },
+  session: ClientSession | null = null,
+): Promise<Joined> {
+  const [found] = await Memberships(connection)
+    .aggregate<Joined>(joined(connection, which, 1))
+    .session(session);
+  if (!found) throw refuse('not_found');
+  return found;
 }
 
 /** Under what they are remembered. */

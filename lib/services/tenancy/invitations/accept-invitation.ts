@@ -38,7 +38,7 @@ export async function acceptInvitation(input: InvitationAnswer & SharedOptions):
     const may = ['organization.invitations.manage'];
     await requireRights(by, may, permissions).catch(asConflict('permission_missing', revoked));
     requireSeat(await Organizations(connection).seat(organization, _id, session));
-    const member = await join(acting, { user, role, teams });
+    const member = await join(acting, { user, role, teams, invitation: _id });
     return Object.freeze({ organizationId: String(organization), ...member });
   }).catch((error: unknown) => {
     throw isDuplicate(error, 'user') ? refuse('already_member') : error;

@@ -4,6 +4,7 @@ import { needMail } from '../../../mail/enqueue-mail.js';
 import { Invitations } from '../../../models/invitation.js';
 import { Memberships } from '../../../models/membership.js';
 import { Users } from '../../../models/user.js';
+import { opened } from '../../../runtime/connection.js';
 import { isDuplicate } from '../../../runtime/database.js';
 import { readOptions, type SharedOptions, signingKeys } from '../../../runtime/options.js';
 import { emailSchema } from '../../identity/canonical-email.js';
@@ -13,7 +14,7 @@ import { roleName, teamIdList } from '../members/add-member.js';
 import { requireTeams } from '../members/hold-teams.js';
 import { requireRights } from '../require-rights.js';
 import { asInvitation, type Invitation } from './as-invitation.js';
-import { sendInvitation } from './send-invitation.js';
+import { sendInvitation, spendInvitation } from './send-invitation.js';
 
 export interface InviteMember extends Act {
   email: string;
@@ -26,18 +27,20 @@ const own = { ...actFields, email: emailSchema.required(), role: roleName, teamI
 
 /**
  * Invites whoever owns an address into an organization: a mail has the link, and the invitation holds a seat for a week. Whether the address has an
- * account makes no difference, and is not asked. An invitation that has expired is replaced.
+ * account makes no difference, and is not asked. An invitation that has expired is replaced. An address is sent so many as `credentialRate` says,
+ * whoever sends them.
  *
  * @throws {TypeError} when an argument is wrong, or the application sends no mail
  * @throws {TollgateError} `conflict` (409) when one is open for the address; `already_member` (409), `seats_exhausted` (409), also beyond a
  *   thousand open ones; `not_found` (404) for an unknown organization or team; `validation_failed` (400) for an unknown role;
- *   `permission_missing` (403) when `actor` lacks what the role holds; `overloaded`, `database_unavailable` (503)
+ *   `permission_missing` (403) when `actor` lacks what the role holds; `rate_limited` (429); `overloaded`, `database_unavailable` (503)
  * @example await inviteMember({ ...shared, organizationId: acme.id, email: 'grace@example.com', actor: user.id });
  */
 export async function inviteMember(input: InviteMember & SharedOptions): Promise<Invitation> {
   const given = readOptions<InviteMember>('inviteMember', input, { ...signingKeys(), ...own });
   needMail('inviteMember', given);
   const { email, role = 'member', teamIds = [], actor: invitedBy = null } = given;
+  await spendInvitation({ ...given, connection: opened(given.connection) }, email);
   return inOrganization(given, async (acting) => {
     const { connection, session, organization } = acting;
     const permissions = await holdRole(connection, session, { organization, name: role });

@@ -12,7 +12,7 @@ export interface ListInvitations extends PageQuery {
   readonly connection?: Connection | undefined;
 }
 
-/** The invitations of an organization, the oldest first; also those that have expired, for about a day: they can be sent again. */
+/** The invitations of an organization, the oldest first; also those that have expired, until the clean-up takes them: they can be sent again. */
 export async function listInvitations({
   organizationId,
   limit,

@@ -4,12 +4,22 @@ import { enqueueMail } from '../../../mail/enqueue-mail.js';
 import { type InvitationIssue, Invitations } from '../../../models/invitation.js';
 import { Organizations } from '../../../models/organization.js';
 import { objectId } from '../../../runtime/ids.js';
+import { type Guess, spend } from '../../identity/guessing-budget.js';
 import type { Acting } from '../in-organization.js';
 import { requireSeat } from '../members/join.js';
 import type { FoundInvitation } from './as-invitation.js';
 
 /** Seconds for which an invitation is good, from its last mail on: a week. */
 const validFor = 604_800;
+
+/**
+ * Spends a point of what an address may be sent of invitations, whoever sends them and whether it has an account: nobody is to be flooded. Before the
+ * transaction, which may run again.
+ *
+ * @throws {TollgateError} `rate_limited` (429), `database_unavailable` (503)
+ */
+export const spendInvitation = (by: Omit<Guess, 'route' | 'account'>, email: string): Promise<void> =>
+  spend({ ...by, route: 'invitation', account: email, manyAccounts: true });
 
 /**
  * Makes an invitation or prolongs one, with the seat that it holds and the mail that tells of it: all or nothing, in the transaction of `acting`.

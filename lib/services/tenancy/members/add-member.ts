@@ -53,7 +53,7 @@ export async function addMember(input: AddMember & SharedOptions): Promise<Membe
       session,
     );
     requireSeat(seated);
-    return join(acting, { user, role, teams });
+    return join(acting, { user, role, teams, invitation: invitation?._id });
   }).catch((error: unknown) => {
     throw isDuplicate(error, 'user') ? refuse('already_member') : error;
   });

@@ -16,7 +16,13 @@ export type FoundMembership = StoredMembership & { readonly _id: Types.ObjectId 
 
 /** Shows a membership with its user. */
 export function asMember(
-  { _id, user, role, teams, createdAt }: FoundMembership,
+  {
+    _id,
+    user,
+    role,
+    teams,
+    createdAt,
+  }: Pick<FoundMembership, '_id' | 'user' | 'role' | 'teams' | 'createdAt'>,
   { email, name }: Pick<StoredUser, 'email' | 'name'>,
 ): Member {
   return Object.freeze({

@@ -3,6 +3,7 @@ import { Memberships } from '../../../models/membership.js';
 import { Organizations } from '../../../models/organization.js';
 import { changed } from '../../../models/revocation.js';
 import { Users } from '../../../models/user.js';
+import { giveUpOwnership } from '../give-up-ownership.js';
 import type { Acting } from '../in-organization.js';
 import type { FoundMembership } from './as-member.js';
 
@@ -16,23 +17,13 @@ export async function changeRole(acting: Acting, membership: FoundMembership, ro
   const { connection, session } = acting;
   const { _id, user, role: previous } = membership;
   if (previous === role) return;
-  if (previous === 'owner') await giveUp(acting, membership);
+  if (previous === 'owner') await giveUpOwnership(connection, session, membership);
   const suspended = role === 'owner' && !(await gain(acting, membership));
   const update = suspended ? { $set: { role, suspended } } : { $set: { role }, $unset: { suspended: 1 } };
   await Memberships(connection).updateOne({ _id }, update, { session });
   await changed(connection, session, `user:${user}`);
   const target = { type: 'user', id: String(user) };
   await acting.record('organization.member.role-changed', target, { from: previous, to: role });
-}
-
-/** Counts an owner out; a deactivated one is not among those that are counted. */
-export async function giveUp(
-  { connection, session, organization }: Acting,
-  { suspended }: FoundMembership,
-): Promise<void> {
-  if (suspended) return;
-  const { modifiedCount } = await Organizations(connection).loseOwner(organization, session);
-  if (modifiedCount === 0) throw refuse('last_owner', { organizationId: String(organization) });
 }
 
 /** Counts an owner in, unless they are deactivated. The write to the user makes it conflict with a deactivation at the same time. */

@@ -1,7 +1,7 @@
 import type { Types } from 'mongoose';
 import { refuse } from '../../../errors.js';
 import { Teams } from '../../../models/team.js';
-import { objectId } from '../../../runtime/ids.js';
+import { idText, objectId } from '../../../runtime/ids.js';
 import type { Acting } from '../in-organization.js';
 
 /** Of `ids` those of the organization's teams; nobody can delete one of them until the transaction ends. */
@@ -23,7 +23,7 @@ export async function holdTeams(
  * @throws {TollgateError} `not_found` (404), also for a malformed id
  */
 export async function requireTeams(acting: Acting, teamIds: readonly string[]): Promise<Types.ObjectId[]> {
-  const ids = [...new Set(teamIds)].map(objectId);
+  const ids = [...new Set(teamIds.map(idText))].map(objectId);
   const held = await holdTeams(
     acting,
     ids.filter((id) => id !== null),

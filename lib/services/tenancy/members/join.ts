@@ -14,13 +14,15 @@ export interface Joining {
   readonly role: string;
   /** Those that are gone by now are passed over. */
   readonly teams: readonly Types.ObjectId[];
+  /** The invitation that ends with it, for the audit log; none: nobody had invited them. */
+  readonly invitation?: Types.ObjectId | undefined;
 }
 
 /**
  * Makes a user a member, in the transaction of `acting`; the seat has been taken. Beside `teams` they join the organization's default team, which
  * becomes their current one.
  */
-export async function join(acting: Acting, { user, role, teams }: Joining): Promise<Member> {
+export async function join(acting: Acting, { user, role, teams, invitation }: Joining): Promise<Member> {
   const { connection, session, organization } = acting;
   const { defaultTeam } = await Organizations(connection)
     .findById(organization, { defaultTeam: 1 }, { session })
@@ -34,7 +36,7 @@ export async function join(acting: Acting, { user, role, teams }: Joining): Prom
   const [membership] = await Memberships(connection).insertMany([facts], { session });
   if (!membership) throw refuse('internal', { detail: 'A membership was not stored' });
   await changed(connection, session, `user:${user._id}`);
-  const details = { role, teamIds: held.map(String) };
+  const details = { role, teamIds: held.map(String), ...(invitation && { invitation: String(invitation) }) };
   await acting.record('organization.member.joined', { type: 'user', id: String(user._id) }, details);
   return asMember(membership.toObject(), user);
 }
