@@ -1,5 +1,6 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -18,6 +19,8 @@ import { removeMember } from '../../services/tenancy/members/remove-member.js';
 import { transferOwnership } from '../../services/tenancy/members/transfer-ownership.js';
 import { updateMember } from '../../services/tenancy/members/update-member.js';
 import { asked, done } from '../answers.js';
+import { listOf } from '../resources.js';
+import { memberResource } from './resources.js';
 
 /** The members of an organization. */
 export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
@@ -27,6 +30,7 @@ export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.get(
     '/:organizationId/members',
+    answers(200, listOf(memberResource)),
     endpoint(
       signedIn,
       requireScope('organizations.read'),
@@ -42,6 +46,7 @@ export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.patch(
     '/:organizationId/members/:userId',
+    answers(200, memberResource, 'last_owner', 'overloaded'),
     endpoint(
       signedIn,
       organization(),
@@ -57,6 +62,7 @@ export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.delete(
     '/:organizationId/members/:userId',
+    answers(204, null, 'last_owner', 'overloaded'),
     endpoint(signedIn, organization(), manage, query({}), async function remove(ctx) {
       const { id: organizationId } = ctx.state.organization;
       const who = { organizationId, userId: ctx.params.userId as string, actor: ctx.state.user.id };
@@ -67,6 +73,7 @@ export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.post(
     '/:organizationId/leave',
+    answers(204, null, 'last_owner', 'overloaded'),
     endpoint(bySession, organization(), body({}), async function leave(ctx) {
       const { id: organizationId } = ctx.state.organization;
       await leaveOrganization({ ...asked(ctx, shared), organizationId, userId: ctx.state.user.id });
@@ -76,6 +83,7 @@ export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.post(
     '/:organizationId/transfer',
+    answers(200, memberResource, 'last_owner', 'conflict', 'overloaded'),
     endpoint(
       bySession,
       organization(),

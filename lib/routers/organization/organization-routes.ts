@@ -19,7 +19,7 @@ import { listOrganizations } from '../../services/tenancy/list-organizations.js'
 import { organizationDetails } from '../../services/tenancy/organization-details.js';
 import { organizationFields, updateOrganization } from '../../services/tenancy/update-organization.js';
 import { asked, created, done } from '../answers.js';
-import { listOf, organizationResource } from '../resources.js';
+import { listOf, organizationDetailsResource, organizationResource } from '../resources.js';
 
 /** One's organizations, and each of them. */
 export function organizationRoutes(router: Router, shared: ReadSharedOptions): void {
@@ -50,6 +50,7 @@ export function organizationRoutes(router: Router, shared: ReadSharedOptions): v
 
   router.post(
     '/',
+    answers(201, organizationDetailsResource, 'conflict'),
     endpoint(
       signedIn,
       requireScope('organizations.create'),
@@ -65,6 +66,7 @@ export function organizationRoutes(router: Router, shared: ReadSharedOptions): v
 
   router.get(
     '/:organizationId',
+    answers(200, organizationDetailsResource),
     endpoint(signedIn, readable, organization(), query({}), async function show(ctx) {
       ctx.body = await shown(ctx, ctx.state.organization);
     }),
@@ -72,6 +74,7 @@ export function organizationRoutes(router: Router, shared: ReadSharedOptions): v
 
   router.patch(
     '/:organizationId',
+    answers(200, organizationDetailsResource, 'conflict', 'overloaded'),
     endpoint(signedIn, organization(), manage, body({}, { name, ...fields }), async function update(ctx) {
       const { id: organizationId, role } = ctx.state.organization;
       const actor = ctx.state.user.id;
@@ -82,6 +85,7 @@ export function organizationRoutes(router: Router, shared: ReadSharedOptions): v
 
   router.delete(
     '/:organizationId',
+    answers(204, null, 'overloaded'),
     endpoint(signedIn, organization(), manage, query({}), async function remove(ctx) {
       const { id: organizationId } = ctx.state.organization;
       await deleteOrganization({ ...asked(ctx, shared), organizationId, actor: ctx.state.user.id });
