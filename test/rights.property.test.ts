@@ -29,24 +29,30 @@ const people = 4;
 const codes = ['x.read', 'x.write', 'x.*', 'admin.roles.manage', 'admin.*'];
 const probes = ['x.read', 'x.write', 'admin.roles.manage', 'admin.users.read'];
 const names = ['admin', 'user', 'clerk', 'boss'];
+const actions = ['create', 'update', 'delete'] as const;
 const everything: Rules = { create: '*', update: '*', delete: '*' };
 
 const covers = (held: readonly string[], code: string) =>
   held.some((one) => one === code || (one.endsWith('.*') && code.startsWith(one.slice(0, -1))));
 const allows = (rules: readonly Rules[], action: keyof Rules, role: string) =>
   rules.some((each) => each[action] === '*' || each[action].includes(role));
+/** Whether `wanted` let nobody do what `rules` do not. */
+const within = (rules: readonly Rules[], wanted: readonly Rules[]) =>
+  wanted.every((each) =>
+    actions.every((action) => [each[action]].flat().every((role) => allows(rules, action, role))),
+  );
 
 function permissionsOf({ users, roles }: Model, who: number): string[] {
   const user = users[who];
   return user?.active ? user.roles.flatMap((name) => roles.get(name)?.permissions ?? []) : [];
 }
 
-function rulesOf({ users, roles }: Model, who: number): Rules[] {
-  return (users[who]?.roles ?? []).flatMap((name) => {
-    const own = roles.get(name)?.managementRules;
-    return own ?? (name === 'admin' ? everything : []);
-  });
-}
+/** What a role lets its holders do to users: without any rules of its own everything, if it is that of administrators. */
+const effective = (name: string, own: Rules | null | undefined): Rules[] =>
+  own ? [own] : name === 'admin' ? [everything] : [];
+
+const rulesOf = ({ users, roles }: Model, who: number): Rules[] =>
+  (users[who]?.roles ?? []).flatMap((name) => effective(name, roles.get(name)?.managementRules));
 
 /** The code by which an act ought to be refused; null when it ought to be done, which is noted. */
 function judge(model: Model, act: Act): string | null {
@@ -67,14 +73,11 @@ function judgePut(
   rules: Rules[],
 ) {
   if (name === 'admin' && !permissions.includes('admin.*')) return 'conflict';
-  const old = model.roles.get(name)?.permissions ?? [];
-  if (permissions.some((code) => !covers(old, code) && !covers(held, code))) return 'permission_missing';
-  for (const action of ['create', 'update', 'delete'] as const) {
-    const wanted = managementRules?.[action] ?? [];
-    const beyond =
-      wanted === '*' ? !allows(rules, action, '*') : wanted.some((role) => !allows(rules, action, role));
-    if (beyond) return 'permission_missing';
-  }
+  const old = model.roles.get(name);
+  const granted = permissions.filter((code) => !covers(old?.permissions ?? [], code));
+  if (granted.some((code) => !covers(held, code))) return 'permission_missing';
+  const already = effective(name, old?.managementRules);
+  if (!within([...already, ...rules], effective(name, managementRules))) return 'permission_missing';
   model.roles.set(name, { permissions, managementRules });
   return null;
 }
@@ -103,6 +106,8 @@ function judgeUser(
   const granted = after.roles.filter((role) => !target.roles.includes(role));
   const given = granted.flatMap((role) => model.roles.get(role)?.permissions ?? []);
   if (given.some((code) => !covers(held, code))) return 'permission_missing';
+  const allowed = granted.flatMap((name) => effective(name, model.roles.get(name)?.managementRules));
+  if (!within(rules, allowed)) return 'permission_missing';
   const others = model.users.filter((user) => user !== target && user.active && user.roles.includes('admin'));
   const goes =
     target.active && target.roles.includes('admin') && !(after.active && after.roles.includes('admin'));
@@ -135,6 +140,7 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   },
 );
 const beginning = fc.record({
+  rules: managementRules,
   roles: fc.tuple(...times(people - 1, () => someOf(names))),
   clerk: fc.record(definition),
   boss: fc.record(definition),
@@ -161,16 +167,18 @@ describe('roles and rights', () => {
 
     /** The database and the model as a run begins: the first person is an administrator, and so is nobody of the seed. */
     const begin = async ({
+      rules,
       roles,
       clerk,
       boss,
     }: {
+      rules: Rules | null;
       roles: string[][];
       clerk: Definition;
       boss: Definition;
     }): Promise<Model> => {
       const definitions: [string, Definition][] = [
-        ['admin', { permissions: ['admin.*'], managementRules: null }],
+        ['admin', { permissions: ['admin.*'], managementRules: rules }],
         ['user', { permissions: [], managementRules: null }],
         ['clerk', clerk],
         ['boss', boss],
@@ -192,7 +200,8 @@ describe('roles and rights', () => {
         model.users.flatMap((_, index) =>
           permissionsOf({ ...model, users: model.users.map((user) => ({ ...user, active: true })) }, index),
         );
-      const atFirst = all();
+      const allRules = () => model.users.flatMap((_, index) => rulesOf(model, index));
+      const [atFirst, rulesAtFirst] = [all(), allRules()];
       for (const made of acts) {
         const expected = judge(model, made);
         const { body, status } = await send(persons[made.by]?.client as Client, made);
@@ -208,6 +217,7 @@ describe('roles and rights', () => {
         all().filter((code) => !covers(atFirst, code)),
         'nobody has what nobody had',
       ).to.deep.equal([]);
+      expect(within(rulesAtFirst, allRules()), 'nobody may to users what nobody might').to.equal(true);
     };
 
     const property = fc.asyncProperty(beginning, fc.array(act, { minLength: 5, maxLength: 15 }), run);

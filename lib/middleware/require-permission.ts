@@ -4,7 +4,7 @@ import { connectionOf, strictOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { isPlainCode } from '../services/roles/permission-code.js';
 import { holds, rightsOf } from '../services/roles/rights-of.js';
-import { permits } from '../services/tenancy/permits.js';
+import { inScope } from '../services/tenancy/permits.js';
 import { type SignedIn, signedIn } from './authenticate.js';
 import { type Description, described } from './described.js';
 import type { Guard } from './guard.js';
@@ -52,9 +52,7 @@ export function requirePermission(
     );
     const connection = connectionOf(ctx, read.connection);
     const rights = await rightsOf(connection, { userId, organizationId, strict: strictOf(ctx, read.strict) });
-    const missing = needed.find(
-      (code) => !holds(rights, code) || (scopes.length > 0 && !permits(scopes, code)),
-    );
+    const missing = needed.find((code) => !holds(rights, code) || !inScope(scopes, code));
     if (missing !== undefined) throw refuse('permission_missing', { requiredPermission: missing });
     await next();
   });

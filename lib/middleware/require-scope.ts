@@ -1,5 +1,5 @@
 import { refuse } from '../errors.js';
-import { permits } from '../services/tenancy/permits.js';
+import { inScope } from '../services/tenancy/permits.js';
 import { type SignedIn, signedIn } from './authenticate.js';
 import { described } from './described.js';
 import type { Guard } from './guard.js';
@@ -25,7 +25,7 @@ export function requireScope(code: string): Guard<SignedIn> {
     async function requireScope(ctx, next) {
       signedIn(ctx);
       const { apiKey } = ctx.state;
-      if (apiKey && apiKey.scopes.length > 0 && !permits(apiKey.scopes, code)) {
+      if (apiKey && !inScope(apiKey.scopes, code)) {
         throw refuse('permission_missing', { requiredPermission: code });
       }
       await next();

@@ -8,7 +8,7 @@ export interface InvitationIssue {
   readonly email: string;
   readonly role: string;
   readonly teams: readonly Types.ObjectId[];
-  /** The id of the user who invites; null: the application. */
+  /** The id of the user who sent it last, and must still be allowed to give the role when it is accepted; null: the application. */
   readonly invitedBy: string | null;
 }
 

@@ -49,6 +49,7 @@ const steps = fc.array(fc.array(one, { minLength: 1, maxLength: 3 }), { minLengt
 class Model {
   readonly members = new Map<number, Role>([[0, 'owner']]);
   readonly invited = new Map<number, Role>();
+  readonly inviters = new Map<number, number>();
   readonly inactive = new Set<number>();
   seats = Number.POSITIVE_INFINITY;
 
@@ -77,10 +78,12 @@ class Model {
         if (!this.outranks(self, role) || held || this.invited.has(other)) return false;
         if (this.members.size + this.invited.size >= this.seats) return false;
         this.invited.set(other, role);
+        this.inviters.set(other, self);
         return true;
       case 'accept': {
         const offered = this.invited.get(self);
         if (!offered || this.members.size >= this.seats) return false;
+        if (!this.outranks(this.inviters.get(self) as number, offered)) return false;
         this.invited.delete(self);
         this.members.set(self, offered);
         return true;
@@ -131,7 +134,11 @@ class Model {
   state() {
     return {
       members: Object.fromEntries([...this.members].sort(([a], [b]) => a - b)),
-      invited: Object.fromEntries([...this.invited].sort(([a], [b]) => a - b)),
+      invited: Object.fromEntries(
+        [...this.invited.keys()]
+          .sort((a, b) => a - b)
+          .map((who) => [who, `${this.invited.get(who)} by ${this.inviters.get(who)}`]),
+      ),
       inactive: [...this.inactive].sort(),
     };
   }
@@ -219,7 +226,12 @@ async function stage(shared: SharedOptions, run: string, elsewhere = shared) {
       invitations,
       state: {
         members: sorted(memberships.map(({ user, role }) => [numberOf(user), role])),
-        invited: sorted(invitations.map((each) => [invitedNumber(each.email), each.role])),
+        invited: sorted(
+          invitations.map(({ email, role, invitedBy }) => [
+            invitedNumber(email),
+            `${role} by ${numberOf(invitedBy)}`,
+          ]),
+        ),
         inactive: inactive.map(({ _id }) => numberOf(_id)).sort(),
       },
     };
@@ -257,6 +269,7 @@ const copyOf = (model: Model): Model => {
   copy.members.clear();
   for (const [who, role] of model.members) copy.members.set(who, role);
   for (const [who, role] of model.invited) copy.invited.set(who, role);
+  for (const [who, inviter] of model.inviters) copy.inviters.set(who, inviter);
   for (const who of model.inactive) copy.inactive.add(who);
   copy.seats = model.seats;
   return copy;

@@ -5,6 +5,7 @@ import type { Guard } from '../../middleware/guard.js';
 import { requireScope } from '../../middleware/require-scope.js';
 import { requireReach } from '../../middleware/subject-of.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
+import { managementScope } from '../../services/roles/management.js';
 import { asked } from '../answers.js';
 
 /** What every service of an administrator is told: what all are, who acts, and what their API key restricts them to. */
@@ -19,7 +20,7 @@ export const byActor = (ctx: ParameterizedContext<SignedIn>, shared: ReadSharedO
  * `admin.users.manage` or none.
  */
 export function byRules(): Guard<SignedIn> {
-  const scoped = requireScope('admin.users.manage');
+  const scoped = requireScope(managementScope);
 
   const reaching: Guard<SignedIn> = function byRules(ctx, next) {
     requireReach(ctx, { type: 'user', id: ctx.state.user.id });

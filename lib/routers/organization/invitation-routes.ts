@@ -19,8 +19,9 @@ import { listInvitations } from '../../services/tenancy/invitations/list-invitat
 import { resendInvitation } from '../../services/tenancy/invitations/resend-invitation.js';
 import { revokeInvitation } from '../../services/tenancy/invitations/revoke-invitation.js';
 import { roleName, teamIdList } from '../../services/tenancy/members/add-member.js';
-import { asked, created, done } from '../answers.js';
+import { created, done } from '../answers.js';
 import { listOf } from '../resources.js';
+import { byMember } from './by-member.js';
 import { invitationResource } from './resources.js';
 
 /** The invitations of an organization; those that need mail only where the application sends some. */
@@ -48,9 +49,8 @@ export function invitationRoutes(router: Router, shared: ReadSharedOptions): voi
     '/:organizationId/invitations/:invitationId',
     answers(204, null, 'overloaded'),
     endpoint(signedIn, organization(), manage, query({}), async function revoke(ctx) {
-      const { id: organizationId } = ctx.state.organization;
-      const which = { organizationId, invitationId: ctx.params.invitationId as string };
-      await revokeInvitation({ ...asked(ctx, shared), ...which, actor: ctx.state.user.id });
+      const invitationId = ctx.params.invitationId as string;
+      await revokeInvitation({ ...byMember(ctx, shared), invitationId });
       done(ctx);
     }),
   );
@@ -74,9 +74,7 @@ function sendingRoutes(router: Router, shared: ReadSharedOptions): void {
       body({ email: emailSchema }, { role: roleName, teamIds: teamIdList }),
       rateLimit({ ...shared, ...perOrganization }),
       async function invite(ctx) {
-        const { id: organizationId } = ctx.state.organization;
-        const who = { organizationId, actor: ctx.state.user.id };
-        created(ctx, await inviteMember({ ...asked(ctx, shared), ...ctx.request.body, ...who }));
+        created(ctx, await inviteMember({ ...ctx.request.body, ...byMember(ctx, shared) }));
       },
     ),
   );
@@ -91,9 +89,8 @@ function sendingRoutes(router: Router, shared: ReadSharedOptions): void {
       body({}),
       rateLimit({ ...shared, points: 5, per: 'hour', by: named, name: 'invitation mails' }),
       async function resend(ctx) {
-        const { id: organizationId } = ctx.state.organization;
-        const which = { organizationId, invitationId: ctx.params.invitationId as string };
-        ctx.body = await resendInvitation({ ...asked(ctx, shared), ...which, actor: ctx.state.user.id });
+        const invitationId = ctx.params.invitationId as string;
+        ctx.body = await resendInvitation({ ...byMember(ctx, shared), invitationId });
       },
     ),
   );

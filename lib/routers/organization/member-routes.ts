@@ -20,6 +20,7 @@ import { transferOwnership } from '../../services/tenancy/members/transfer-owner
 import { updateMember } from '../../services/tenancy/members/update-member.js';
 import { asked, done } from '../answers.js';
 import { listOf } from '../resources.js';
+import { byMember } from './by-member.js';
 import { memberResource } from './resources.js';
 
 /** The members of an organization. */
@@ -53,9 +54,8 @@ export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
       manage,
       body({}, { role: roleName, teamIds: teamIdList }),
       async function update(ctx) {
-        const { id: organizationId } = ctx.state.organization;
-        const who = { organizationId, userId: ctx.params.userId as string, actor: ctx.state.user.id };
-        ctx.body = await updateMember({ ...asked(ctx, shared), ...ctx.request.body, ...who });
+        const userId = ctx.params.userId as string;
+        ctx.body = await updateMember({ ...ctx.request.body, ...byMember(ctx, shared), userId });
       },
     ),
   );
@@ -64,9 +64,8 @@ export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
     '/:organizationId/members/:userId',
     answers(204, null, 'last_owner', 'overloaded'),
     endpoint(signedIn, organization(), manage, query({}), async function remove(ctx) {
-      const { id: organizationId } = ctx.state.organization;
-      const who = { organizationId, userId: ctx.params.userId as string, actor: ctx.state.user.id };
-      await removeMember({ ...asked(ctx, shared), ...who });
+      const userId = ctx.params.userId as string;
+      await removeMember({ ...byMember(ctx, shared), userId });
       done(ctx);
     }),
   );

@@ -20,6 +20,7 @@ import { organizationDetails } from '../../services/tenancy/organization-details
 import { organizationFields, updateOrganization } from '../../services/tenancy/update-organization.js';
 import { asked, created, done } from '../answers.js';
 import { listOf, organizationDetailsResource, organizationResource } from '../resources.js';
+import { byMember } from './by-member.js';
 
 /** One's organizations, and each of them. */
 export function organizationRoutes(router: Router, shared: ReadSharedOptions): void {
@@ -76,10 +77,8 @@ export function organizationRoutes(router: Router, shared: ReadSharedOptions): v
     '/:organizationId',
     answers(200, organizationDetailsResource, 'conflict', 'overloaded'),
     endpoint(signedIn, organization(), manage, body({}, { name, ...fields }), async function update(ctx) {
-      const { id: organizationId, role } = ctx.state.organization;
-      const actor = ctx.state.user.id;
-      await updateOrganization({ ...asked(ctx, shared), ...ctx.request.body, organizationId, actor });
-      ctx.body = await shown(ctx, { id: organizationId, role });
+      await updateOrganization({ ...ctx.request.body, ...byMember(ctx, shared) });
+      ctx.body = await shown(ctx, ctx.state.organization);
     }),
   );
 
@@ -87,8 +86,7 @@ export function organizationRoutes(router: Router, shared: ReadSharedOptions): v
     '/:organizationId',
     answers(204, null, 'overloaded'),
     endpoint(signedIn, organization(), manage, query({}), async function remove(ctx) {
-      const { id: organizationId } = ctx.state.organization;
-      await deleteOrganization({ ...asked(ctx, shared), organizationId, actor: ctx.state.user.id });
+      await deleteOrganization(byMember(ctx, shared));
       done(ctx);
     }),
   );

@@ -2,10 +2,10 @@ import type Router from '@koa/router';
 import type { ParameterizedContext } from 'koa';
 import { refuse } from '../../errors.js';
 import { answers } from '../../middleware/answers.js';
-import { authenticate, type SignedIn } from '../../middleware/authenticate.js';
+import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
-import { type InOrganization, organization } from '../../middleware/organization.js';
+import { organization } from '../../middleware/organization.js';
 import { query } from '../../middleware/query.js';
 import { requirePermission } from '../../middleware/require-permission.js';
 import { requireScope } from '../../middleware/require-scope.js';
@@ -16,19 +16,15 @@ import { deleteRole } from '../../services/roles/delete-role.js';
 import { listRoles } from '../../services/roles/list-roles.js';
 import { isRoleName, permissionCodes, roleName } from '../../services/roles/role-fields.js';
 import { saveRole } from '../../services/roles/save-role.js';
-import { asked, created, done } from '../answers.js';
+import { created, done } from '../answers.js';
 import { listOf, roleResource } from '../resources.js';
+import { byMember } from './by-member.js';
 
 /** The roles that an organization makes for itself. */
 export function roleRoutes(router: Router, shared: ReadSharedOptions): void {
   const signedIn = authenticate(shared);
   const here = organization();
   const manage = requirePermission('organization.roles.manage');
-  const by = (ctx: ParameterizedContext<SignedIn & InOrganization>) => ({
-    ...asked(ctx, shared),
-    organizationId: ctx.state.organization.id,
-    actor: ctx.state.user.id,
-  });
 
   router.get(
     '/:organizationId/roles',
@@ -55,12 +51,7 @@ export function roleRoutes(router: Router, shared: ReadSharedOptions): void {
       manage,
       body({ name: roleName, permissions: permissionCodes }),
       async function create(ctx) {
-        const { role } = await saveRole({
-          ...by(ctx),
-          ...ctx.request.body,
-          scopes: ctx.state.apiKey?.scopes,
-          only: 'create',
-        });
+        const { role } = await saveRole({ ...byMember(ctx, shared), ...ctx.request.body, only: 'create' });
         created(ctx, role, `${ctx.path.replace(/\/$/, '')}/${encodeURIComponent(role.name)}`);
       },
     ),
@@ -70,12 +61,8 @@ export function roleRoutes(router: Router, shared: ReadSharedOptions): void {
     '/:organizationId/roles/:name',
     answers(200, roleResource, 'conflict', 'overloaded'),
     endpoint(signedIn, here, manage, body({}, { permissions: permissionCodes }), async function change(ctx) {
-      const change = {
-        ...ctx.request.body,
-        name: nameIn(ctx),
-        scopes: ctx.state.apiKey?.scopes,
-      };
-      const { role } = await saveRole({ ...by(ctx), ...change, only: 'change' });
+      const change = { ...ctx.request.body, name: nameIn(ctx) };
+      const { role } = await saveRole({ ...byMember(ctx, shared), ...change, only: 'change' });
       ctx.body = role;
     }),
   );
@@ -84,7 +71,7 @@ export function roleRoutes(router: Router, shared: ReadSharedOptions): void {
     '/:organizationId/roles/:name',
     answers(204, null, 'conflict', 'overloaded'),
     endpoint(signedIn, here, manage, query({}), async function remove(ctx) {
-      await deleteRole({ ...by(ctx), name: nameIn(ctx) });
+      await deleteRole({ ...byMember(ctx, shared), name: nameIn(ctx) });
       done(ctx);
     }),
   );

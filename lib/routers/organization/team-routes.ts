@@ -23,6 +23,7 @@ import { renameTeam } from '../../services/tenancy/teams/rename-team.js';
 import { setCurrentTeam } from '../../services/tenancy/teams/set-current-team.js';
 import { asked, created, done } from '../answers.js';
 import { listOf } from '../resources.js';
+import { byMember } from './by-member.js';
 import { memberResource, membershipResource, teamResource } from './resources.js';
 
 /** The teams of an organization. */
@@ -30,11 +31,6 @@ export function teamRoutes(router: Router, shared: ReadSharedOptions): void {
   const signedIn = authenticate(shared);
   const readable = requireScope('organizations.read');
   const manage = requirePermission('organization.teams.manage');
-  const by = (ctx: ParameterizedContext<SignedIn & InOrganization>) => ({
-    ...asked(ctx, shared),
-    organizationId: ctx.state.organization.id,
-    actor: ctx.state.user.id,
-  });
   const named = (ctx: ParameterizedContext) => ({ teamId: ctx.params.teamId as string });
 
   router.get(
@@ -51,7 +47,7 @@ export function teamRoutes(router: Router, shared: ReadSharedOptions): void {
     '/:organizationId/teams',
     answers(201, teamResource, 'conflict', 'overloaded'),
     endpoint(signedIn, organization(), manage, body({ name: shownName }), async function create(ctx) {
-      created(ctx, await createTeam({ ...by(ctx), ...ctx.request.body }));
+      created(ctx, await createTeam({ ...byMember(ctx, shared), ...ctx.request.body }));
     }),
   );
 
@@ -59,7 +55,7 @@ export function teamRoutes(router: Router, shared: ReadSharedOptions): void {
     '/:organizationId/teams/:teamId',
     answers(200, teamResource, 'conflict', 'overloaded'),
     endpoint(signedIn, organization(), manage, body({ name: shownName }), async function rename(ctx) {
-      ctx.body = await renameTeam({ ...by(ctx), ...named(ctx), ...ctx.request.body });
+      ctx.body = await renameTeam({ ...byMember(ctx, shared), ...named(ctx), ...ctx.request.body });
     }),
   );
 
@@ -67,7 +63,7 @@ export function teamRoutes(router: Router, shared: ReadSharedOptions): void {
     '/:organizationId/teams/:teamId',
     answers(204, null, 'overloaded'),
     endpoint(signedIn, organization(), manage, query({}), async function remove(ctx) {
-      await deleteTeam({ ...by(ctx), ...named(ctx) });
+      await deleteTeam({ ...byMember(ctx, shared), ...named(ctx) });
       done(ctx);
     }),
   );
@@ -78,9 +74,7 @@ export function teamMemberRoutes(router: Router, shared: ReadSharedOptions): voi
   const signedIn = authenticate(shared);
   const manage = requirePermission('organization.teams.manage');
   const by = (ctx: ParameterizedContext<SignedIn & InOrganization>) => ({
-    ...asked(ctx, shared),
-    organizationId: ctx.state.organization.id,
-    actor: ctx.state.user.id,
+    ...byMember(ctx, shared),
     teamId: ctx.params.teamId as string,
     userId: ctx.params.userId as string,
   });

@@ -12,12 +12,13 @@ import type { OwnFields, User } from '../../runtime/user.js';
 import { asUser } from '../identity/as-user.js';
 import { checkUser } from '../identity/check-user.js';
 import { newUserSchemas } from '../identity/create-user.js';
+import { type Actor, actorFields } from '../roles/actor.js';
 import { changeCredentials } from '../sessions/change-credentials.js';
 import { giveUpOwnership, keepAnAdmin } from '../tenancy/give-up-ownership.js';
 import { restoreOwnership } from '../tenancy/restore-ownership.js';
-import { type Act, holdGlobalRoles, type Manager, managerFields, refuseActs } from './manager.js';
+import { type Act, holdGlobalRoles, refuseActs } from './manager.js';
 
-export interface UserUpdate extends Manager, Origin {
+export interface UserUpdate extends Actor, Origin {
   userId: string;
   /** Null removes it. */
   name?: string | null | undefined;
@@ -37,7 +38,7 @@ const own = {
   fields: newUserSchemas.fields,
   roles: newUserSchemas.roles,
   status: Joi.valid('active', 'inactive'),
-  ...managerFields,
+  ...actorFields,
   ...originFields,
 };
 
@@ -47,7 +48,7 @@ type Found = StoredUser & { _id: Types.ObjectId };
 /**
  * Changes a user, as administrators do: fields, roles, status. All of it or nothing; it counts on the next request in this process and in strict mode,
  * within a moment in others. With an `actor` their management rules decide: to deactivate is `delete`, all else `update`; a change of roles needs the right
- * on the old and on the new ones, and nobody gives roles that hold more than they do themselves.
+ * on the old and on the new ones, and nobody gives roles that hold more than they do themselves, permissions or rules.
  *
  * @returns the user as it is then
  * @throws {TypeError} when an argument is wrong

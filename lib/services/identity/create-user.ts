@@ -7,13 +7,14 @@ import { database, isDuplicate } from '../../runtime/database.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
 import { transaction } from '../../runtime/transaction.js';
 import type { OwnFields, User } from '../../runtime/user.js';
-import { holdGlobalRoles, type Manager, managerFields, refuseActs } from '../administration/manager.js';
+import { holdGlobalRoles, refuseActs } from '../administration/manager.js';
+import { type Actor, actorFields } from '../roles/actor.js';
 import { asUser } from './as-user.js';
 import { emailSchema } from './canonical-email.js';
 import { newPassword } from './new-password.js';
 import { hashPassword, type PasswordHash, type PasswordOptions } from './password.js';
 
-export interface NewUser extends Manager, Origin {
+export interface NewUser extends Actor, Origin {
   email: string;
   /** 8–256 characters, none of the most common; without one the user cannot sign in by password. */
   password?: string | undefined;
@@ -66,14 +67,14 @@ export const newUserSchemas = {
   fields: Joi.object().custom(refuseOurs),
 };
 
-const own = { ...newUserSchemas, ...managerFields, ...originFields };
+const own = { ...newUserSchemas, ...actorFields, ...originFields };
 
 /**
  * Creates a user, whoever asks: the caller decides who may. With an `actor` their management rules decide.
  *
  * @throws {TypeError} when an argument is wrong
- * @throws {TollgateError} `permission_missing` (403) when the rules of the actor's roles do not let them create users of `roles`, or they lack what those
- *   hold; `email_taken` (409), `overloaded` (503), `database_unavailable` (503)
+ * @throws {TollgateError} `permission_missing` (403) when the rules of the actor's roles do not let them create users of `roles`, or they lack permissions
+ *   or rules that those hold; `email_taken` (409), `overloaded` (503), `database_unavailable` (503)
  * @example await createUser({ email: 'ada@example.com', password, roles: ['user', 'designer'] });
  */
 export async function createUser(input: NewUser & SharedOptions): Promise<User> {

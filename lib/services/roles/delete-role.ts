@@ -1,26 +1,19 @@
 import Joi from 'joi';
-import { type Origin, originFields } from '../../audit/record-audit.js';
+import { originFields } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
 import { Roles } from '../../models/role.js';
-import { opened } from '../../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
-import { transaction } from '../../runtime/transaction.js';
+import { actOnRole, type RoleAct } from './act-on-role.js';
+import { actorFields } from './actor.js';
 import { isHeld } from './is-held.js';
 import { noteRole } from './note-role.js';
-import { roleKey } from './role-key.js';
 
-export interface DeleteRole extends Origin {
-  /** Whose role; without it the role is a global one. */
-  organizationId?: string | undefined;
-  name: string;
-  /** The id of the user who does it, for the audit log. Default: the application. */
-  actor?: string | undefined;
-}
+export type DeleteRole = RoleAct;
 
 const own = {
   organizationId: Joi.string(),
   name: Joi.string().required(),
-  actor: Joi.string(),
+  ...actorFields,
   ...originFields,
 };
 
@@ -28,18 +21,17 @@ const own = {
  * Deletes a role that nobody has, however many assign it at the same time.
  *
  * @throws {TypeError} when an argument is wrong
- * @throws {TollgateError} `not_found` (404); `conflict` (409) when somebody has it, or it is the role of administrators, of new users, or one that every
- *   organization has; `database_unavailable` (503)
+ * @throws {TollgateError} `permission_missing` (403) when the actor lacks `organization.roles.manage`, or for a global role `admin.roles.manage`; `not_found`
+ *   (404); `conflict` (409) when somebody has it, or it is the role of administrators, of new users, or one that every organization has;
+ *   `overloaded`, `database_unavailable` (503)
  * @example await deleteRole({ organizationId: acme.id, name: 'editor' });
  */
 export async function deleteRole(input: DeleteRole & SharedOptions): Promise<void> {
   const given = readOptions<DeleteRole>('deleteRole', input, own);
   const { name, actor, roleNames, ip, userAgent, requestId } = given;
-  const connection = opened(given.connection);
-  const key = roleKey(given);
-  if (!key.organization && (name === roleNames.admin || name === roleNames.user))
-    throw refuse('conflict', { detail: 'The roles of administrators and of new users stay' });
-  await transaction(connection, async (session) => {
+  await actOnRole(given, async ({ connection, session, key }) => {
+    if (!key.organization && (name === roleNames.admin || name === roleNames.user))
+      throw refuse('conflict', { detail: 'The roles of administrators and of new users stay' });
     const { deletedCount } = await Roles(connection).deleteOne({ ...key }, { session });
     if (deletedCount === 0) throw refuse('not_found');
     if (await isHeld(connection, session, key))

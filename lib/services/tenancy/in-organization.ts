@@ -8,16 +8,15 @@ import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
 import { inTurn } from '../../runtime/in-turn.js';
 import { transaction } from '../../runtime/transaction.js';
+import { type Actor, actorFields } from '../roles/actor.js';
 
-/** Who does something in which organization. */
-export interface Act extends Origin {
+/** Who does something in which organization: nobody gives or takes away what they do not hold there. */
+export interface Act extends Actor, Origin {
   organizationId: string;
-  /** The id of the member who does it: nobody gives or takes away what they lack. Default: the application, which may do anything. */
-  actor?: string | undefined;
 }
 
 /** The same for services that validate what they are given. */
-export const actFields = { organizationId: Joi.string().required(), actor: Joi.string(), ...originFields };
+export const actFields = { organizationId: Joi.string().required(), ...actorFields, ...originFields };
 
 /** A transaction about one organization. */
 export interface Acting {
@@ -25,6 +24,7 @@ export interface Acting {
   readonly session: ClientSession;
   readonly organization: Types.ObjectId;
   readonly actor: string | undefined;
+  readonly scopes: readonly string[] | undefined;
   /** Records in the audit log what was done. */
   record(action: string, target: AuditTarget, details?: Readonly<Record<string, unknown>>): Promise<void>;
 }
@@ -43,6 +43,7 @@ export async function inOrganization<T>(
   {
     organizationId,
     actor,
+    scopes,
     ip,
     userAgent,
     requestId,
@@ -59,7 +60,7 @@ export async function inOrganization<T>(
     const who = { actor: actor ?? null, organization, ip, userAgent, requestId };
     const record: Acting['record'] = (action, target, details) =>
       recordAudit({ connection, session, ...who, action, target, details });
-    return work({ connection, session, organization, actor, record });
+    return work({ connection, session, organization, actor, scopes, record });
   };
   const until = performance.now() + patience;
   const attempt = () => whenFree(() => transaction(connection, act), until);

@@ -5,3 +5,7 @@
 export function permits(codes: readonly string[], code: string): boolean {
   return codes.some((held) => held === code || (held.endsWith('.*') && code.startsWith(held.slice(0, -1))));
 }
+
+/** Whether an API key with these scopes may use or pass on the permission `code`; without any scopes it has no restriction of its own. */
+export const inScope = (scopes: readonly string[], code: string): boolean =>
+  scopes.length === 0 || permits(scopes, code);

@@ -41,7 +41,7 @@ export async function inviteMember(input: InviteMember & SharedOptions): Promise
   return inOrganization(given, async (acting) => {
     const { connection, session, organization } = acting;
     const permissions = await holdRole(connection, session, { organization, name: role });
-    await requireRights(acting, ['organization.invitations.manage', ...permissions]);
+    await requireRights(acting, ['organization.invitations.manage'], permissions);
     const teams = await requireTeams(acting, teamIds);
     await refuseInvitee(acting, email);
     const expired = { email, organization, $expr: { $lte: ['$expiresAt', '$$NOW'] } };

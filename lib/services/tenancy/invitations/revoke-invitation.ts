@@ -25,7 +25,7 @@ export async function revokeInvitation(input: RevokeInvitation & SharedOptions):
     const { connection, session, organization } = acting;
     const { _id, role } = await findInvitation(acting, given.invitationId);
     const permissions = await permissionsOfRole(acting, role);
-    await requireRights(acting, ['organization.invitations.manage', ...permissions]);
+    await requireRights(acting, ['organization.invitations.manage'], permissions);
     await Invitations(connection).deleteOne({ _id }, { session });
     await Organizations(connection).freePlaces([organization], [_id], session);
     await acting.record('organization.invitation.revoked', { type: 'invitation', id: String(_id) }, { role });

@@ -43,7 +43,7 @@ export async function addMember(input: AddMember & SharedOptions): Promise<Membe
     if (!user) throw refuse('not_found');
     await refuseMember(acting, user._id);
     const permissions = await holdRole(connection, session, { organization, name: role });
-    await requireRights(acting, ['organization.members.manage', ...permissions]);
+    await requireRights(acting, ['organization.members.manage'], permissions);
     const teams = await requireTeams(acting, teamIds);
     const invited = { email: user.email, organization };
     const invitation = await Invitations(connection).findOneAndDelete(invited, { session }).lean();

@@ -24,7 +24,7 @@ export async function removeMember(input: RemoveMember & SharedOptions): Promise
   await inOrganization(given, async (acting) => {
     const membership = await findMember(acting, given.userId);
     const held = await permissionsOfRole(acting, membership.role);
-    await requireRights(acting, ['organization.members.manage', ...held]);
+    await requireRights(acting, ['organization.members.manage'], held);
     await endMembership(acting, membership, 'organization.member.removed');
   });
 }

@@ -31,19 +31,15 @@ export async function updateMember(input: MemberUpdate & SharedOptions): Promise
   const given = readOptions<MemberUpdate>('updateMember', input, own);
   const { userId, role, teamIds } = given;
   return inOrganization(given, async (acting) => {
+    const { connection, session, organization } = acting;
     const membership = await findMember(acting, userId);
     const held = await permissionsOfRole(acting, membership.role);
-    await requireRights(acting, ['organization.members.manage', ...held]);
-    if (role !== undefined) await grant(acting, membership, role);
+    const given = role === undefined ? [] : await holdRole(connection, session, { organization, name: role });
+    await requireRights(acting, ['organization.members.manage'], [...held, ...given]);
+    if (role !== undefined) await changeRole(acting, membership, role);
     if (teamIds) await putIntoTeams(acting, membership, teamIds);
     return shownMember(acting, userId);
   });
-}
-
-async function grant(acting: Acting, membership: FoundMembership, role: string): Promise<void> {
-  const { connection, session, organization } = acting;
-  await requireRights(acting, await holdRole(connection, session, { organization, name: role }));
-  await changeRole(acting, membership, role);
 }
 
 async function putIntoTeams(

@@ -1,0 +1,111 @@
+import { expect } from 'chai';
+import {
+  AuditEntries,
+  addMember,
+  cleanUp,
+  createOrganization,
+  createUser,
+  deleteOrganization,
+  deleteRole,
+  isTollgateError,
+  Roles,
+  saveRole,
+  updateMember,
+} from '../../lib/index.js';
+import { atEnd, connect, emptyWorld, inspector, mongoUri, times } from '../support/world.js';
+
+const codeOf = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => 'done',
+    (error: unknown) => {
+      if (!isTollgateError(error)) throw error;
+      return error.code;
+    },
+  );
+
+/** An organization, and somebody with each of its roles, which may manage roles and members. */
+async function managed(...names: string[]) {
+  const { shared } = await emptyWorld();
+  const { id: owner } = await createUser({ ...shared, email: 'owner@example.com' });
+  const { id: organizationId } = await createOrganization({ ...shared, name: 'Managed', owner });
+  const permissions = ['organization.roles.manage', 'organization.members.manage'];
+  const restore = () =>
+    Promise.all(names.map((name) => saveRole({ ...shared, organizationId, name, permissions })));
+  await restore();
+  const people = await Promise.all(
+    names.map(async (role) => {
+      const { id: userId } = await createUser({ ...shared, email: `${role}@example.com` });
+      await addMember({ ...shared, organizationId, userId, role });
+      return userId;
+    }),
+  );
+  return { shared, organizationId, people: people as [string, string], restore };
+}
+
+describe('the roles of an organization', () => {
+  it('are changed by nobody who is just losing the right: two who strip each other at once, in 10 rounds of 10', async () => {
+    const { shared, organizationId, people, restore } = await managed('left', 'right');
+    const elsewhere = { ...shared, connection: await connect() }; // as another process would
+    const strip = (by: typeof shared, actor: string, name: string) =>
+      codeOf(saveRole({ ...by, organizationId, name, permissions: [], actor }));
+    for (const _ of times(10, () => null)) {
+      await restore();
+      const codes = await Promise.all([
+        strip(shared, people[0], 'right'),
+        strip(elsewhere, people[1], 'left'),
+      ]);
+      expect(codes.sort()).to.deep.equal(['done', 'permission_missing']);
+    }
+  });
+
+  it('are changed beside the roles of members likewise, in 10 rounds of 10', async () => {
+    const { shared, organizationId, people, restore } = await managed('left', 'right');
+    const elsewhere = { ...shared, connection: await connect() };
+    const [self, userId] = people;
+    for (const _ of times(10, () => null)) {
+      await restore();
+      await updateMember({ ...shared, organizationId, userId, role: 'right' });
+      await updateMember({ ...shared, organizationId, userId: self, role: 'left' });
+      const codes = await Promise.all([
+        codeOf(saveRole({ ...shared, organizationId, name: 'right', permissions: [], actor: self })),
+        codeOf(updateMember({ ...elsewhere, organizationId, userId: self, role: 'member', actor: userId })),
+      ]);
+      expect(codes.sort()).to.deep.equal(['done', 'permission_missing']);
+    }
+  });
+
+  it('end with it: one that is being made while it is deleted is deleted too, or not made', async () => {
+    const { shared, organizationId } = await managed();
+    const slow = { ...shared, connection: await connect(mongoUri(), { appName: 'slow' }) };
+    const admin = inspector().getClient().db('admin');
+    const data = {
+      failCommands: ['findAndModify'],
+      blockConnection: true,
+      blockTimeMS: 400,
+      appName: 'slow',
+    };
+    atEnd(async () => admin.command({ configureFailPoint: 'failCommand', mode: 'off' }));
+    const { count } = await admin.command({ configureFailPoint: 'failCommand', mode: { times: 1 }, data });
+    const made = codeOf(saveRole({ ...slow, organizationId, name: 'late', permissions: [] }));
+    await admin.command({
+      waitForFailPoint: 'failCommand',
+      timesEntered: Number(count) + 1,
+      maxTimeMS: 10_000,
+    });
+    await deleteOrganization({ ...shared, organizationId });
+    expect(await made).to.be.oneOf(['done', 'not_found']);
+    await cleanUp(shared);
+    expect(await Roles(inspector()).countDocuments({ organization: organizationId })).to.equal(0);
+    const entries = await AuditEntries(inspector())
+      .find({ organization: organizationId })
+      .sort({ _id: 1 })
+      .lean();
+    expect(entries.at(-1)?.action).to.equal('organization.deleted');
+
+    for (const late of [
+      saveRole({ ...shared, organizationId, name: 'later' }),
+      deleteRole({ ...shared, organizationId, name: 'late' }),
+    ])
+      expect(await codeOf(late)).to.equal('not_found');
+  });
+});
