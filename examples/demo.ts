@@ -38,6 +38,7 @@ async function start(): Promise<void> {
     PUBLIC_URL: origin,
     SECRET: env.TOLLGATE_SECRET ?? env.SECRET ?? (await ownSecret()),
     COOKIE_SECURE: secure,
+    MAIL_RATE: env.MAIL_RATE ?? env.TOLLGATE_CREDENTIAL_RATE ?? env.CREDENTIAL_RATE,
   };
   const mail = mailOptions(env.TOLLGATE_SMTP_URL ?? env.SMTP_URL);
   const redis = redisClient();

@@ -3,20 +3,28 @@ import Joi from 'joi';
 import Koa from 'koa';
 import {
   acrossTenants,
+  addMember,
+  addTeamMember,
   authenticate,
   authRouter,
   body,
+  createOrganization,
+  createTeam,
+  createUser,
   declareGlobal,
   type InOrganization,
   type InTeam,
   organization,
+  organizationRouter,
   problems,
   ready,
   type SignedIn,
+  setCurrentTeam,
   team,
   tenant,
   tenantOf,
   tenantScoped,
+  Users,
   type WithTenant,
 } from 'koa-tollgate';
 import mongoose, { type InferSchemaType, isObjectIdOrHexString, Schema } from 'mongoose';
@@ -87,9 +95,29 @@ export const countOpen = (): Promise<number> =>
     run: (all) => all.model(Project).countDocuments({ done: false }),
   });
 
+/** One organization with two teams: Ada, who owns it, works in red, and Grace in blue. */
+async function seed(): Promise<void> {
+  const [ada, grace] = await Promise.all([
+    createUser({ email: 'ada@example.com', password: 'lovelace-1815', name: 'Ada', emailVerified: true }),
+    createUser({ email: 'grace@example.com', password: 'hopper-1906', name: 'Grace', emailVerified: true }),
+  ]);
+  const { id: organizationId } = await createOrganization({ name: 'Acme', owner: ada.id });
+  await addMember({ organizationId, userId: grace.id, actor: ada.id });
+  const working = [
+    ['red', ada.id],
+    ['blue', grace.id],
+  ] as const;
+  for (const [name, userId] of working) {
+    const { id: teamId } = await createTeam({ organizationId, name, actor: ada.id });
+    await addTeamMember({ organizationId, teamId, userId, actor: ada.id });
+    await setCurrentTeam({ organizationId, userId, teamId }); // that of a request which names no other in X-Team-Id
+  }
+}
+if (!(await Users().exists({ email: 'ada@example.com' }))) await seed();
+
 const app = new Koa();
 app.use(problems());
-app.use(authRouter({ keys }).routes());
-app.use(api.routes()).use(api.allowedMethods());
+for (const router of [authRouter({ keys }), organizationRouter({ keys }), api])
+  app.use(router.routes()).use(router.allowedMethods());
 app.listen(process.env.PORT ?? 3000);
 console.log(`${await countOpen()} open projects`);

@@ -20,7 +20,7 @@ export {
   type SignedInByStytch,
 } from './middleware/authenticate.js';
 export { body, type WithBody } from './middleware/body.js';
-export { type Description, described, type JsonSchema } from './middleware/described.js';
+export { type Credential, type Description, described, type JsonSchema } from './middleware/described.js';
 export { endpoint } from './middleware/endpoint.js';
 export type { Entitled, EntitlementOptions } from './middleware/entitlement-guard.js';
 export type { Guard } from './middleware/guard.js';

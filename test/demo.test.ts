@@ -139,6 +139,24 @@ describe('the demo application', () => {
     expect(await inspector().collection('users').countDocuments()).to.equal(1);
   });
 
+  it('limits mails as it does guesses, unless it is told otherwise', async () => {
+    await emptyWorld();
+    const [port, database] = [await freePort(), { MONGODB_URI: mongoUri(), MONGODB_DB: dbName }];
+    const { anyone } = clientsOf(`http://localhost:${port}`);
+    const ask = async () => (await anyone().post('/auth/password/forgot', { email: ada.email })).status;
+    const rates = [{ CREDENTIAL_RATE: 'off' }, { CREDENTIAL_RATE: 'off', MAIL_RATE: '2/minute' }];
+    const answers: number[][] = [];
+    for (const rate of rates) {
+      const demo = await start({ PORT: String(port), ...database, ...rate });
+      answers.push([await ask(), await ask(), await ask(), await ask(), await ask(), await ask()]);
+      await demo.interrupt();
+    }
+    expect(answers).to.deep.equal([
+      [202, 202, 202, 202, 202, 202],
+      [202, 202, 429, 429, 429, 429],
+    ]);
+  });
+
   it('says in one sentence what to do about a MongoDB that is no replica set', async () => {
     const { binary } = await findMongod();
     const [dbpath, port] = [await ownFolder(), String(await freePort())];

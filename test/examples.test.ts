@@ -9,12 +9,10 @@ import {
   AuditEntries,
   createOrganization,
   createUser,
-  Memberships,
   Organizations,
   Subscriptions,
   signIn,
   syncPlans,
-  Teams,
   Users,
 } from '../lib/index.js';
 import { startBrowser } from './support/browser.js';
@@ -460,16 +458,7 @@ describe('the examples', () => {
   });
 
   it('track the projects of two teams', async () => {
-    const { shared, connection } = await emptyWorld();
-    const person = { email: 'ada@example.com', password: 'lovelace-1815' };
-    const { id: owner } = await createUser({ ...shared, ...person, emailVerified: true });
-    const { id } = await createOrganization({ ...shared, name: 'Acme', slug: 'acme', owner });
-    const organization = id as never;
-    const teams = await Teams(connection).create(['red', 'blue'].map((name) => ({ organization, name })));
-    await Memberships(connection).updateOne(
-      { organization },
-      { $set: { teams: teams.map(({ _id }) => _id) } },
-    );
+    await emptyWorld();
     const port = await freePort();
     run('project-tracker', { PORT: String(port) });
     const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
@@ -481,23 +470,30 @@ describe('the examples', () => {
           () => false,
         ),
     );
-    const { body } = await anyone().post('/auth/sign-in', person).expect(200);
-    const [red, blue] = teams.map((team) =>
-      withHeaders({ Authorization: `Bearer ${body.accessToken}`, 'X-Team-Id': String(team._id) }),
-    );
-    const made = (await red?.post('/api/projects', { name: 'Engine', lead: owner }).expect(201))?.body;
-    await red?.post('/api/projects', { name: 'Loom', lead: '0'.repeat(24) }).expect(404);
-    expect((await red?.get('/api/projects').expect(200))?.body.items).to.deep.equal([made]);
-    expect((await blue?.get('/api/projects').expect(200))?.body.items).to.deep.equal([]);
-    const shown = (await red?.get(`/api/projects/${made.id}`).expect(200))?.body;
-    expect(shown.lead).to.include({ email: 'ada@example.com' }).and.not.have.property('password');
+    const signIn = async (email: string, password: string) => {
+      const { body } = await anyone().post('/auth/sign-in', { email, password }).expect(200);
+      return [withHeaders({ Authorization: `Bearer ${body.accessToken}` }), body.user] as const;
+    };
+    const [red, ada] = await signIn('ada@example.com', 'lovelace-1815');
+    const [blue, grace] = await signIn('grace@example.com', 'hopper-1906');
+    const { body: made } = await red.post('/api/projects', { name: 'Engine', lead: grace.id }).expect(201);
+    await red.post('/api/projects', { name: 'Loom', lead: '0'.repeat(24) }).expect(404);
+    const { body: theirs } = await blue.post('/api/projects', { name: 'Compiler', lead: ada.id }).expect(201);
+    expect((await red.get('/api/projects').expect(200)).body.items).to.deep.equal([made]);
+    expect((await blue.get('/api/projects').expect(200)).body.items).to.deep.equal([theirs]);
+    const { body: shown } = await red.get(`/api/projects/${made.id}`).expect(200);
+    expect(shown.lead).to.include({ email: 'grace@example.com' }).and.not.have.property('password');
     for (const path of [`/api/projects/${made.id}`, '/api/projects/nonsense']) {
-      await blue?.get(path).expect(404);
-      await blue?.patch(path, { done: true }).expect(404);
-      await blue?.delete(path).expect(404);
+      await blue.get(path).expect(404);
+      await blue.patch(path, { done: true }).expect(404);
+      await blue.delete(path).expect(404);
     }
-    await red?.patch(`/api/projects/${made.id}`, { done: true }).expect(204);
-    await red?.delete(`/api/projects/${made.id}`).expect(204);
+    await red.patch(`/api/projects/${made.id}`, { done: true }).expect(204);
+    await red.delete(`/api/projects/${made.id}`).expect(204);
+    await blue.get(`/api/projects/${theirs.id}`).expect(200);
+    const { items } = (await red.get('/organizations').expect(200)).body;
+    const teams = (await red.get(`/organizations/${items[0].id}/teams`).expect(200)).body.items;
+    expect(teams.map(({ name }: { name: string }) => name)).to.deep.equal(['red', 'blue']);
     const entries = await AuditEntries(inspector()).find({ action: 'tenants.crossed' }).lean();
     expect(entries.map(({ details }) => details)).to.deep.equal([{ reason: 'report of open projects' }]);
   });

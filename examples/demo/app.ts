@@ -5,6 +5,7 @@ import Joi from 'joi';
 import Koa from 'koa';
 import {
   adminRouter,
+  answers,
   authenticate,
   authRouter,
   body,
@@ -30,6 +31,16 @@ import {
   team,
 } from 'koa-tollgate';
 import type { Connection } from 'mongoose';
+import {
+  bundleAnswer,
+  helloAnswer,
+  imageAnswer,
+  meAnswer,
+  okAnswer,
+  reportList,
+  spentAnswer,
+  userAnswer,
+} from './answers.js';
 import { projectRoutes } from './projects.js';
 
 /** What the routers and the guards of the demo share. */
@@ -66,6 +77,7 @@ function product(shared: DemoOptions): Router {
 
   api.get(
     '/me',
+    answers(200, meAnswer),
     endpoint(query({}), signedIn, organization({ optional: true }), team(), async function me(ctx) {
       const { user, organization, team } = ctx.state;
       const subject = organization
@@ -78,6 +90,7 @@ function product(shared: DemoOptions): Router {
 
   api.get(
     '/hello',
+    answers(200, helloAnswer),
     endpoint(query({}), authenticate({ ...shared, optional: true }), function hello(ctx) {
       ctx.body = { hello: ctx.state.user ? (ctx.state.user.name ?? ctx.state.user.email) : 'stranger' };
     }),
@@ -85,6 +98,7 @@ function product(shared: DemoOptions): Router {
 
   api.get(
     '/machine',
+    answers(200, userAnswer),
     endpoint(query({}), authenticate({ ...shared, accept: ['apiKey'] }), function machine(ctx) {
       ctx.body = { user: ctx.state.user };
     }),
@@ -92,6 +106,7 @@ function product(shared: DemoOptions): Router {
 
   api.get(
     '/browser',
+    answers(200, userAnswer),
     endpoint(query({}), authenticate({ ...shared, accept: ['session'] }), function browser(ctx) {
       ctx.body = { user: ctx.state.user };
     }),
@@ -99,6 +114,7 @@ function product(shared: DemoOptions): Router {
 
   api.get(
     '/admin',
+    answers(200, okAnswer),
     endpoint(query({}), signedIn, requireRole('admin'), requireScope('admin.access'), function admin(ctx) {
       ctx.body = { ok: true };
     }),
@@ -106,6 +122,7 @@ function product(shared: DemoOptions): Router {
 
   api.get(
     '/reports',
+    answers(200, reportList),
     endpoint(
       query({}),
       signedIn,
@@ -120,6 +137,7 @@ function product(shared: DemoOptions): Router {
 
   api.post(
     '/images',
+    answers(201, imageAnswer),
     endpoint(
       body({}),
       signedIn,
@@ -138,6 +156,7 @@ function product(shared: DemoOptions): Router {
     (ctx.request as unknown as { body: { amount?: number } }).body.amount ?? 1;
   api.post(
     '/bundles',
+    answers(201, bundleAnswer),
     endpoint(
       body({}),
       signedIn,
@@ -153,6 +172,7 @@ function product(shared: DemoOptions): Router {
 
   api.post(
     '/searches',
+    answers(200, spentAnswer),
     endpoint(
       body({}, { amount: units }),
       signedIn,
@@ -167,6 +187,7 @@ function product(shared: DemoOptions): Router {
 
   api.post(
     '/completions',
+    answers(200, spentAnswer, 'entitlement_missing', 'quota_exceeded'),
     endpoint(
       body({}, { tokens: Joi.number().integer().min(0).max(Number.MAX_SAFE_INTEGER) }),
       signedIn,

@@ -1,6 +1,7 @@
 import Router from '@koa/router';
 import Joi from 'joi';
 import {
+  answers,
   body,
   endpoint,
   type Guard,
@@ -14,6 +15,7 @@ import {
   tenantScoped,
 } from 'koa-tollgate';
 import { type Connection, type InferSchemaType, isObjectIdOrHexString, Schema, type Types } from 'mongoose';
+import { projectList, projectResource } from './answers.js';
 
 const projectSchema = new Schema(
   {
@@ -61,6 +63,7 @@ export function projectRoutes(connection: Connection, signedIn: Guard<{}, Signed
 
   router.get(
     '/',
+    answers(200, projectList),
     endpoint(
       query({ limit: Joi.number().integer().min(1).max(100).default(25) }, { cursor: hexId }),
       signedIn,
@@ -81,6 +84,7 @@ export function projectRoutes(connection: Connection, signedIn: Guard<{}, Signed
 
   router.post(
     '/',
+    answers(201, projectResource),
     endpoint(
       body({ name: fields.name.required() }, { description: fields.description }),
       signedIn,
@@ -99,6 +103,7 @@ export function projectRoutes(connection: Connection, signedIn: Guard<{}, Signed
 
   router.get(
     '/:id',
+    answers(200, projectResource, 'not_found'),
     endpoint(
       query({}),
       signedIn,
@@ -115,6 +120,7 @@ export function projectRoutes(connection: Connection, signedIn: Guard<{}, Signed
 
   router.patch(
     '/:id',
+    answers(200, projectResource, 'not_found'),
     endpoint(
       body({}, changes),
       signedIn,
@@ -135,6 +141,7 @@ export function projectRoutes(connection: Connection, signedIn: Guard<{}, Signed
 
   router.delete(
     '/:id',
+    answers(204, null, 'not_found'),
     endpoint(
       body({}),
       signedIn,

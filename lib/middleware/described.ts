@@ -10,14 +10,19 @@ export interface Description {
   readonly accept?: readonly CredentialKind[] | undefined;
   /** Whether a request without a credential passes too. */
   readonly optional?: boolean | undefined;
-  /** The permission code that an API key with scopes needs. */
-  readonly scope?: string | undefined;
+  /** What it reads of a request beside the kinds in `accept`. */
+  readonly reads?: readonly Credential[] | undefined;
+  /** The permission codes that an API key with scopes needs. */
+  readonly scope?: string | readonly string[] | undefined;
   /** The request headers that it reads, beside those of credentials. */
   readonly headers?: readonly string[] | undefined;
   readonly body?: Joi.Schema | undefined;
   readonly query?: Joi.ObjectSchema | undefined;
   readonly answers?: Answer | undefined;
 }
+
+/** Where a credential stands in a request: the names of the document's security schemes. */
+export type Credential = 'cookie' | 'bearer' | 'apiKey' | 'stytch' | 'refreshCookie';
 
 /** What a route answers when all is well. */
 export interface Answer {

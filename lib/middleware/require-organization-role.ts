@@ -1,5 +1,6 @@
 import { refuse } from '../errors.js';
 import { type SignedIn, signedIn } from './authenticate.js';
+import { type Description, described } from './described.js';
 import type { Guard } from './guard.js';
 import type { InOrganization, MaybeInOrganization } from './organization.js';
 
@@ -18,7 +19,9 @@ export function requireOrganizationRole(...roles: [string, ...string[]]): Guard<
     );
   }
 
-  return async function requireOrganizationRole(ctx, next) {
+  const told: Description = { refuses: ['token_missing', 'organization_required', 'role_missing'] };
+
+  return described(told, async function requireOrganizationRole(ctx, next) {
     signedIn(ctx);
     const { membership } = ctx.state as Partial<MaybeInOrganization>;
     if (membership === undefined) {
@@ -30,5 +33,5 @@ export function requireOrganizationRole(...roles: [string, ...string[]]): Guard<
       throw refuse('organization_required', { detail: 'Name one in the header X-Organization-Id' });
     if (!roles.includes(membership.role)) throw refuse('role_missing', { requiredRoles: roles });
     await next();
-  };
+  });
 }

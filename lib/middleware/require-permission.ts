@@ -6,6 +6,7 @@ import { isPlainCode } from '../services/roles/permission-code.js';
 import { holds, rightsOf } from '../services/roles/rights-of.js';
 import { inScope } from '../services/tenancy/permits.js';
 import { type SignedIn, signedIn } from './authenticate.js';
+import { type Description, described } from './described.js';
 import type { Guard } from './guard.js';
 import type { MaybeInOrganization } from './organization.js';
 import { requireReach } from './subject-of.js';
@@ -38,7 +39,9 @@ export function requirePermission(
     global: Joi.boolean().default(false),
   });
 
-  return async function requirePermission(ctx, next) {
+  const told: Description = { refuses: ['token_missing', 'permission_missing'], scope: needed };
+
+  return described(told, async function requirePermission(ctx, next) {
     const { id: userId } = signedIn(ctx);
     const scopes = ctx.state.apiKey?.scopes ?? [];
     const { organization } = ctx.state as Partial<MaybeInOrganization>;
@@ -52,5 +55,5 @@ export function requirePermission(
     const missing = needed.find((code) => !holds(rights, code) || !inScope(scopes, code));
     if (missing !== undefined) throw refuse('permission_missing', { requiredPermission: missing });
     await next();
-  };
+  });
 }

@@ -3,6 +3,7 @@ import { connectionOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { type Tenant, type TenantOf, tenantFor } from '../tenancy/tenant-of.js';
 import type { SignedIn } from './authenticate.js';
+import { described } from './described.js';
 import type { Guard } from './guard.js';
 import type { InOrganization } from './organization.js';
 import type { InTeam } from './team.js';
@@ -25,14 +26,14 @@ export interface WithTenant {
 export function tenant(options: SharedOptions = {}): Guard<InOrganization, WithTenant> {
   const read = readOptions('tenant', options);
 
-  return async function tenant(ctx, next) {
+  return described({ refuses: ['organization_required'] }, async function tenant(ctx, next) {
     const state = ctx.state as Partial<InOrganization & InTeam & SignedIn> & { tenant: Tenant };
     if (state.organization === undefined)
       throw refuse('internal', { detail: 'tenant() needs organization() before it on this route' });
     if (state.organization === null) throw refuse('organization_required');
     state.tenant = tenantFor(connectionOf(ctx, read.connection), whoOf(state));
     await next();
-  };
+  });
 }
 
 /** Where nobody has looked for a team, nobody may say that there is none. */

@@ -1,5 +1,6 @@
 import Router from '@koa/router';
 import Joi from 'joi';
+import { answers } from '../middleware/answers.js';
 import { authenticate } from '../middleware/authenticate.js';
 import { endpoint } from '../middleware/endpoint.js';
 import { query } from '../middleware/query.js';
@@ -12,10 +13,12 @@ import type { ReadAdminOptions } from './admin/admin-options.js';
 import { auditRoutes } from './admin/audit-routes.js';
 import { grantRoutes } from './admin/grant-routes.js';
 import { planRoutes } from './admin/plan-routes.js';
+import { organizationSummary } from './admin/resources.js';
 import { globalRoleRoutes } from './admin/role-routes.js';
 import { userSessionRoutes } from './admin/session-routes.js';
 import { subjectRoutes } from './admin/subject-routes.js';
 import { userRoutes } from './admin/user-routes.js';
+import { listOf } from './resources.js';
 
 export interface AdminRouterOptions extends SharedOptions {
   /** The application's own fields of a user that administrators may write, each by its Joi schema. Default: none. */
@@ -44,6 +47,7 @@ export function adminRouter(options: AdminRouterOptions): Router {
 
   router.get(
     '/organizations',
+    answers(200, listOf(organizationSummary)),
     endpoint(
       authenticate(shared),
       requirePermission('admin.organizations.read', { global: true }),

@@ -1,5 +1,6 @@
 import Router from '@koa/router';
 import Joi from 'joi';
+import { answers } from '../middleware/answers.js';
 import { authenticate } from '../middleware/authenticate.js';
 import { body } from '../middleware/body.js';
 import { endpoint } from '../middleware/endpoint.js';
@@ -9,6 +10,7 @@ import { readOptions, type SharedOptions, verifyingKeys } from '../runtime/optio
 import { acceptInvitation } from '../services/tenancy/invitations/accept-invitation.js';
 import { declineInvitation } from '../services/tenancy/invitations/decline-invitation.js';
 import { asked, created, done } from './answers.js';
+import { newMemberResource } from './organization/resources.js';
 
 /**
  * What an invited person answers an invitation with, under `/invitations`: `POST /accept` and `POST /decline`, by a session of the user who has proved to
@@ -25,6 +27,16 @@ export function invitationRouter(options: SharedOptions): Router {
 
   router.post(
     '/accept',
+    answers(
+      201,
+      newMemberResource,
+      'token_used',
+      'already_member',
+      'seats_exhausted',
+      'conflict',
+      'not_found',
+      'overloaded',
+    ),
     endpoint(bySession, requireVerifiedEmail(), limit, body(fields), async function accept(ctx) {
       const { id: userId } = ctx.state.user;
       const member = await acceptInvitation({ ...asked(ctx, shared), ...ctx.request.body, userId });
@@ -34,6 +46,7 @@ export function invitationRouter(options: SharedOptions): Router {
 
   router.post(
     '/decline',
+    answers(204, null, 'token_used', 'overloaded'),
     endpoint(bySession, requireVerifiedEmail(), limit, body(fields), async function decline(ctx) {
       const { id: userId } = ctx.state.user;
       await declineInvitation({ ...asked(ctx, shared), ...ctx.request.body, userId });

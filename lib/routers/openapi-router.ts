@@ -64,15 +64,18 @@ export function openapiRouter(options: OpenapiOptions): Router {
   });
   if (docs) docsRoutes(router, guard, title);
 
-  const cookie = cookieName('access_token', cookies);
-  const document = JSON.stringify(openapiDocument([...routers, router], { title, version, cookie }));
+  const names = {
+    access: cookieName('access_token', cookies),
+    refresh: cookieName('refresh_token', cookies),
+  };
+  const document = JSON.stringify(openapiDocument([...routers, router], { title, version, cookies: names }));
   return router;
 }
 
 function docsRoutes(router: Router, guard: Middleware, title: string): void {
   const assets = swaggerUiAssets();
 
-  router.get('/docs', guard, async function showDocs(ctx) {
+  router.get('/docs', guard, answers(200, null), async function showDocs(ctx) {
     const behind = ctx.path.endsWith('/');
     harden(ctx);
     ctx.type = 'text/html';

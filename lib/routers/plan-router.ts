@@ -1,10 +1,13 @@
 import Router from '@koa/router';
+import { answers } from '../middleware/answers.js';
 import { endpoint } from '../middleware/endpoint.js';
 import { query } from '../middleware/query.js';
 import { connectionOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { pageQuery } from '../runtime/page.js';
 import { listPlans, planOf } from '../services/plans/list-plans.js';
+import { planResource } from './billing/resources.js';
+import { listOf } from './resources.js';
 
 /**
  * The plans that can be had, for anyone to see, under `/billing/plans`: `GET /` lists them, the lowest tier first, `GET /:code` shows one.
@@ -19,6 +22,7 @@ export function planRouter(options: SharedOptions = {}): Router {
 
   router.get(
     '/',
+    answers(200, listOf(planResource)),
     endpoint(query(...pageQuery), async function list(ctx) {
       const { limit, cursor: after } = ctx.state.query;
       const connection = connectionOf(ctx, shared.connection);
@@ -28,6 +32,7 @@ export function planRouter(options: SharedOptions = {}): Router {
 
   router.get(
     '/:code',
+    answers(200, planResource, 'not_found'),
     endpoint(query({}), async function show(ctx) {
       const connection = connectionOf(ctx, shared.connection);
       ctx.body = await planOf({ code: ctx.params.code as string, archived: false, connection });

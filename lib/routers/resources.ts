@@ -1,16 +1,17 @@
 import type { JsonSchema } from '../middleware/described.js';
 import { type ReadSharedOptions, showAll } from '../runtime/options.js';
 
-const text = { type: 'string' } as const;
-const maybe = { type: ['string', 'null'] } as const;
-const texts = { type: 'array', items: text } as const;
-const flag = { type: 'boolean' } as const;
-const count = { type: 'integer' } as const;
-const moment = { type: 'string', format: 'date-time' } as const;
-const maybeMoment = { type: ['string', 'null'], format: 'date-time' } as const;
+export const text = { type: 'string' } as const;
+export const maybe = { type: ['string', 'null'] } as const;
+export const texts = { type: 'array', items: text } as const;
+export const flag = { type: 'boolean' } as const;
+export const count = { type: 'integer' } as const;
+export const maybeCount = { type: ['integer', 'null'] } as const;
+export const moment = { type: 'string', format: 'date-time' } as const;
+export const maybeMoment = { type: ['string', 'null'], format: 'date-time' } as const;
 
 /** An object of `required` and `optional` members and no others. */
-const object = (
+export const object = (
   required: Record<string, JsonSchema>,
   optional: Record<string, JsonSchema> = {},
 ): JsonSchema => ({
@@ -44,7 +45,7 @@ const apiKeyFacts = {
   organizationId: maybe,
   allowedIps: texts,
   expiresAt: maybeMoment,
-  usesLeft: { type: ['integer', 'null'] },
+  usesLeft: maybeCount,
   lastUsedAt: maybeMoment,
   replacedBy: maybe,
   deletedAt: maybeMoment,
@@ -75,14 +76,50 @@ export const sessionResource = {
   }),
 } satisfies JsonSchema;
 
+const organizationFacts = { id: text, name: text, slug: text, role: text, plan: maybe };
 export const organizationResource = {
   title: 'Organization',
-  ...object({ id: text, name: text, slug: text, role: text, plan: maybe }),
+  ...object(organizationFacts),
 } satisfies JsonSchema;
 
-export const memberResource = {
-  title: 'Member',
-  ...object({ userId: text, email: text, name: maybe, role: text, teamIds: texts, joinedAt: moment }),
+/** The same with what is set and counted of it. */
+export const organizationDetailsResource = {
+  title: 'OrganizationDetails',
+  ...object({
+    ...organizationFacts,
+    defaultTeamId: maybe,
+    seats: maybeCount,
+    members: count,
+    createdAt: moment,
+  }),
+} satisfies JsonSchema;
+
+const managedRoles = { anyOf: [{ const: '*' }, texts] };
+const managementRules = object({ create: managedRoles, update: managedRoles, delete: managedRoles });
+
+export const roleResource = {
+  title: 'Role',
+  ...object({
+    name: text,
+    permissions: texts,
+    managementRules: { anyOf: [managementRules, { type: 'null' }] },
+  }),
+} satisfies JsonSchema;
+
+export const auditEntryResource = {
+  title: 'AuditEntry',
+  ...object({
+    id: text,
+    at: moment,
+    action: text,
+    actor: maybe,
+    target: { anyOf: [object({ type: text, id: text }), { type: 'null' }] },
+    organizationId: maybe,
+    ip: maybe,
+    userAgent: maybe,
+    requestId: maybe,
+    details: { type: 'object' },
+  }),
 } satisfies JsonSchema;
 
 const passkeyFacts = { id: text, name: maybe, transports: texts, backedUp: flag, createdAt: moment };

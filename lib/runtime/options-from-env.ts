@@ -37,6 +37,7 @@ const settings: readonly Setting[] = [
   ['REFRESH_TTL', 'refreshTtl', number],
   ['REFRESH_GRACE', 'refreshGrace', number],
   ['CREDENTIAL_RATE', 'credentialRate', text],
+  ['MAIL_RATE', 'mailRate', text],
   ['TRUSTED_PROXIES', 'trustedProxies', number],
   ['QUOTA_IDEMPOTENCY_TTL', 'quotaIdempotencyTtl', number],
   ['CLEANUP_HOURS', 'cleanupHours', number],

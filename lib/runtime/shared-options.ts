@@ -52,6 +52,11 @@ export interface SharedOptions {
    * production refuses.
    */
   credentialRate?: string | undefined;
+  /**
+   * Mails that somebody may ask for, as a client and for a recipient, sign-ups with verification among them: `5/minute` (the default), or
+   * `off`, which production refuses.
+   */
+  mailRate?: string | undefined;
   /** How many proxies of ours stand before the application: so many entries of `X-Forwarded-For` are believed. Default 0. */
   trustedProxies?: number | undefined;
   /** Whether an e-mail address must be proved before its user may sign in. Default true. */
@@ -118,6 +123,7 @@ export interface ReadSharedOptions extends SharedOptions {
   readonly strict: boolean;
   readonly redisPrefix: string;
   readonly credentialRate: string;
+  readonly mailRate: string;
   readonly trustedProxies: number;
   readonly emailVerification: boolean;
   readonly appName: string;

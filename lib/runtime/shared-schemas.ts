@@ -44,16 +44,19 @@ const secureCookies: Joi.CustomValidator = (secure: boolean, helpers) => {
   return helpers.message({ custom: 'must be true in production: cookies need TLS' });
 };
 
-const rate: Joi.CustomValidator = (text: string, helpers) => {
-  const read = rateOf(text);
-  if (read === undefined)
-    return helpers.message({
-      custom: 'must be a rate such as 5/minute (per second, minute, hour or day), or off',
-    });
-  if (read) return text;
-  if (process.env.NODE_ENV !== 'production') return text;
-  return helpers.message({ custom: 'must not be off in production: passwords could be guessed without end' });
-};
+/** A rate, or `off`, but in production, where `danger` is why. */
+const rate =
+  (danger: string): Joi.CustomValidator =>
+  (text: string, helpers) => {
+    const read = rateOf(text);
+    if (read === undefined)
+      return helpers.message({
+        custom: 'must be a rate such as 5/minute (per second, minute, hour or day), or off',
+      });
+    if (read) return text;
+    if (process.env.NODE_ENV !== 'production') return text;
+    return helpers.message({ custom: `must not be off in production: ${danger}` });
+  };
 
 const withSender: Joi.CustomValidator = (url, helpers) =>
   helpers.state.ancestors[0].mailFrom
@@ -128,7 +131,8 @@ export const sharedSchemas = once(
       .default({ user: 'user', admin: 'admin' }),
     showUser: Joi.function().default(() => showAll),
     showApiKey: Joi.function().default(() => showAll),
-    credentialRate: Joi.string().custom(rate).default('5/minute'),
+    credentialRate: Joi.string().custom(rate('passwords could be guessed without end')).default('5/minute'),
+    mailRate: Joi.string().custom(rate('anybody could be sent mails without end')).default('5/minute'),
     trustedProxies: Joi.number().integer().min(0).max(10).default(0),
     emailVerification: Joi.boolean().default(true),
     afterAuthUrl: Joi.string().default('/'),

@@ -218,7 +218,7 @@ describe('an invitation', () => {
   });
 
   it('goes to an address five times a minute at most, from whatever organization, revoked or sent again, whether it has an account or not', async () => {
-    const { as, acme } = await tenancyWorld({ credentialRate: '5/minute' });
+    const { as, acme } = await tenancyWorld({ mailRate: '5/minute' });
     const boss = await as(ada);
     const invite = (organization: string, email: string) =>
       boss.post(`/organizations/${organization}/invitations`, { email });

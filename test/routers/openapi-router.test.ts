@@ -2,41 +2,31 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Validator } from '@seriousme/openapi-schema-validator';
-import { Ajv2020 } from 'ajv/dist/2020.js';
-import addFormats from 'ajv-formats';
 import { expect } from 'chai';
 import Joi from 'joi';
 import Koa from 'koa';
 import {
   type AuthFeatures,
+  addMember,
+  adminRouter,
   answers,
   authRouter,
   body,
   createApiKey,
   endpoint,
   healthRouter,
+  invitationRouter,
   oauthRouter,
   openapiRouter,
   organizationRouter,
+  planRouter,
   problems,
   type SharedOptions,
 } from '../../lib/index.js';
 import { startBrowser } from '../support/browser.js';
+import { mailWorld } from '../support/mailbox.js';
+import { asking, type Document, documented, type Operation, operation } from '../support/openapi.js';
 import { clientsOf, emptyWorld, portOf, secret, serve, world } from '../support/world.js';
-
-type Operation = {
-  parameters: { name: string; in: string; required?: boolean }[];
-  security?: Record<string, string[]>[];
-  requestBody?: { content: { 'application/json': { schema: Schema } } };
-  responses: Record<string, { description: string; content?: Record<string, { schema: Schema }> }>;
-};
-type Schema = { properties?: Record<string, object>; required?: string[]; $ref?: string };
-type Document = {
-  openapi: string;
-  info: object;
-  paths: Record<string, Record<string, Operation>>;
-  components: { schemas: Record<string, object>; securitySchemes: Record<string, object> };
-};
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -55,6 +45,9 @@ const routersOf = (shared: SharedOptions, features: AuthFeatures = {}) => [
   authRouter({ ...shared, features }),
   oauthRouter(shared),
   organizationRouter(shared),
+  invitationRouter(shared),
+  adminRouter(shared),
+  planRouter(shared),
   healthRouter(shared),
 ];
 
@@ -76,18 +69,7 @@ const routesIn = (routers: ReturnType<typeof routersOf>) =>
     ),
   );
 
-const documented = ({ paths }: Document) =>
-  Object.entries(paths).flatMap(([path, item]) =>
-    Object.keys(item).map((method) => `${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ':$1')}`),
-  );
-
 const own = ['GET /docs', 'GET /docs/:file', 'GET /openapi.json'];
-
-const operation = ({ paths }: Document, method: string, path: string): Operation => {
-  const found = paths[path]?.[method];
-  if (!found) throw new Error(`${method} ${path} is not in the document`);
-  return found;
-};
 
 const bodyOf = ({ requestBody }: Operation) => requestBody?.content['application/json'].schema;
 
@@ -133,7 +115,33 @@ describe('openapiRouter()', () => {
     expect(erase.responses['401']?.description).to.include('reauthentication_required');
     const [id] = operation(document, 'delete', '/auth/sessions/{id}').parameters;
     expect(id).to.deep.include({ name: 'id', in: 'path', required: true });
-    expect(document.components.securitySchemes.cookie).to.deep.include({ name: '__Host-access_token' });
+    const { securitySchemes } = document.components;
+    expect(securitySchemes.cookie).to.deep.include({ name: '__Host-access_token' });
+
+    const users = operation(document, 'get', '/admin/users');
+    expect(users.security?.at(-1)).to.deep.equal({ apiKey: ['admin.users.read'] });
+    expect(users.responses['403']?.description).to.include('permission_missing');
+  });
+
+  it('tells of the cookie with the refresh token at the two routes that read it', async () => {
+    const document = await documentOf(routersOf(everything));
+    expect(document.components.securitySchemes.refreshCookie).to.deep.equal({
+      type: 'apiKey',
+      in: 'cookie',
+      name: '__Host-refresh_token',
+    });
+    const reading = Object.entries(document.paths).filter(([, item]) =>
+      Object.values(item).some(({ security }) => security?.some((each) => 'refreshCookie' in each)),
+    );
+    expect(reading.map(([path]) => path)).to.deep.equal(['/auth/refresh', '/auth/sign-out']);
+    const securityOf = (path: string) => operation(document, 'post', path).security;
+    expect(securityOf('/auth/refresh')).to.deep.equal([{ refreshCookie: [] }, {}]); // or in the body
+    expect(securityOf('/auth/sign-out')).to.deep.equal([
+      { cookie: [] },
+      { bearer: [] },
+      { refreshCookie: [] },
+      {},
+    ]);
   });
 
   /** A part whose switch is off takes its routes along, and a parent those of its parts. */
@@ -171,57 +179,147 @@ describe('openapiRouter()', () => {
   it('tells of every route of the demo, whose answers are as it says', async () => {
     const { anyone, as, shared, connection, acme } = await world();
     const document: Document = (await anyone().get('/openapi.json').expect(200)).body;
-    const ajv = new Ajv2020({ strict: false });
-    addFormats.default(ajv);
-    ajv.addSchema({ $id: 'document', ...document });
-
-    let checked = 0;
-
-    /** Holds an answer against what the document says of the status it came with. */
-    const check = (method: string, path: string, answer: { status: number; body: unknown; type: string }) => {
-      const { [answer.status]: exact, '2XX': said = exact } = operation(document, method, path).responses;
-      if (!said) throw new Error(`${method} ${path} answers ${answer.status}, which is not in the document`);
-      if (said.content === undefined) return;
-      checked += 1;
-      const pointer = [path, method, 'responses', String(answer.status), 'content', answer.type, 'schema'];
-      const steps = pointer.map((step) =>
-        encodeURIComponent(step.replaceAll('~', '~0').replaceAll('/', '~1')),
-      );
-      const validate = ajv.compile({ $ref: `document#/paths/${steps.join('/')}` });
-      expect(validate(answer.body), `${method} ${path}: ${JSON.stringify(validate.errors)}`).to.equal(true);
-    };
-
+    const { ask, have, asked } = asking(document);
     const ada = await as('ada@example.com');
-    const { body: me } = await ada.get('/auth/profile').expect(200);
-    await createApiKey({ ...shared, connection, userId: me.id, name: 'robot' });
-    for (const path of [
-      '/auth/profile',
-      '/auth/sessions',
-      '/auth/api-keys',
-      '/auth/providers',
-      '/auth/export',
-      '/organizations',
-      '/health',
-      '/health/live',
-      '/api/me',
-      '/api/admin',
-    ])
-      check('get', path, await ada.get(path));
-    const members = '/organizations/{organizationId}/members';
-    check('get', members, await ada.get(`/organizations/${acme}/members`));
-    for (const id of [me.id, 'x'])
-      check('get', `${members}/{userId}`, await ada.get(`/organizations/${acme}/members/${id}`));
+    const { id: userId } = await have(ada, 'get', '/auth/profile');
+    await createApiKey({ ...shared, connection, userId, name: 'robot' });
+    for (const path of ['/auth/sessions', '/auth/api-keys', '/auth/providers', '/auth/export', '/health', '/health/live'])
+      await have(ada, 'get', path); // biome-ignore format: a list
     const credentials = { email: 'ada@example.com', password: 'lovelace-1815' };
-    check('post', '/auth/sign-in', await anyone().post('/auth/sign-in', credentials));
-    check('post', '/auth/sign-in', await anyone().post('/auth/sign-in', { ...credentials, password: 'x' }));
-    check('post', '/auth/sign-in', await anyone().post('/auth/sign-in', { email: 1 }));
-    check('post', '/auth/check', await ada.post('/auth/check'));
-    check('post', '/auth/api-keys', await ada.post('/auth/api-keys', { name: 'another' }));
-    check('post', '/auth/totp', await ada.post('/auth/totp'));
-    check('delete', '/auth/sessions', await ada.delete('/auth/sessions'));
-    check('get', '/auth/sessions', await anyone().get('/auth/sessions'));
-    expect(checked).to.be.greaterThan(15);
-    expect(documented(document)).to.include.members([...own, 'POST /api/images', 'GET /api/reports']);
+    await have(anyone(), 'post', '/auth/sign-in', credentials);
+    await ask(anyone(), 'post', '/auth/sign-in', { ...credentials, password: 'x' });
+    await ask(anyone(), 'post', '/auth/sign-in', { email: 1 });
+    await have(ada, 'post', '/auth/check');
+    await have(ada, 'post', '/auth/api-keys', { name: 'another' });
+    await have(ada, 'post', '/auth/totp');
+    await have(ada, 'delete', '/auth/sessions');
+    await ask(anyone(), 'get', '/auth/sessions');
+    expect(asked.size).to.equal(12);
+    expect(documented(document)).to.include.members(own);
+    const silent = Object.entries(document.paths).filter(([, item]) =>
+      Object.values(item).some(({ responses }) => '2XX' in responses),
+    );
+    expect(
+      silent.map(([path]) => path),
+      'nobody says what these answer',
+    ).to.deep.equal([]);
+  });
+
+  it('says what every route of organizations, invitations, administrators, plans and the product answers', async () => {
+    const made = await mailWorld();
+    const { shared, connection, acme, anyone, signIn, tokenOf, withHeaders } = made;
+    const document: Document = (await anyone().get('/openapi.json').expect(200)).body;
+    const { have, asked } = asking(document);
+    const enter = async (email: string) => {
+      const { accessToken, user } = (await signIn(email).expect(200)).body;
+      const headers = { Authorization: `Bearer ${accessToken}` };
+      return [withHeaders(headers), user.id as string, headers] as const;
+    };
+    const [ada, adaId, headers] = await enter('ada@example.com');
+    const [bob, bobId] = await enter('bob@example.com');
+    const [admin, adminId] = await enter('admin@example.com');
+
+    const { id } = await have(ada, 'post', '/organizations', { name: 'Lab' });
+    const lab = `/organizations/${id}`;
+    await have(ada, 'patch', lab, { name: 'Laboratory' });
+    const role = `${lab}/roles/clerk`;
+    await have(ada, 'post', `${lab}/roles`, { name: 'clerk', permissions: ['organization.audit.read'] });
+    await have(ada, 'get', `${lab}/roles`);
+    await have(ada, 'patch', role, { permissions: [] });
+    await have(ada, 'delete', role);
+    const team = `${lab}/teams/${(await have(ada, 'post', `${lab}/teams`, { name: 'red' })).id}`;
+    await have(ada, 'patch', team, { name: 'green' });
+    await have(ada, 'get', `${lab}/teams`);
+    await have(ada, 'put', `${team}/members/${adaId}`);
+    await have(ada, 'get', `${team}/members`);
+    await have(ada, 'put', `${lab}/current-team`, { teamId: team.split('/').at(-1) });
+    await have(ada, 'delete', `${team}/members/${adaId}`);
+    await have(ada, 'delete', team);
+
+    const invite = () => have(ada, 'post', `${lab}/invitations`, { email: 'bob@example.com' });
+    const answer = async (how: 'accept' | 'decline') =>
+      have(bob, 'post', `/invitations/${how}`, { token: await tokenOf('bob@example.com', 'invitation') });
+    await invite();
+    await answer('decline');
+    const { id: first } = await invite();
+    await tokenOf('bob@example.com', 'invitation');
+    await have(ada, 'get', `${lab}/invitations`);
+    await have(ada, 'delete', `${lab}/invitations/${first}`);
+    const { id: second } = await invite();
+    await tokenOf('bob@example.com', 'invitation');
+    await have(ada, 'post', `${lab}/invitations/${second}/resend`);
+    await answer('accept');
+
+    await have(ada, 'patch', `${lab}/members/${bobId}`, { role: 'admin' });
+    await have(ada, 'get', `${lab}/members/${bobId}`);
+    await addMember({ ...shared, organizationId: id, userId: adminId });
+    await have(ada, 'delete', `${lab}/members/${adminId}`);
+    for (const path of ['/organizations', lab, ...['members', 'entitlements', 'usage', 'audit'].map((each) => `${lab}/${each}`)])
+      await have(ada, 'get', path); // biome-ignore format: a list
+    await have(ada, 'post', `${lab}/transfer`, { userId: bobId });
+    await have(ada, 'post', `${lab}/leave`);
+    await have(bob, 'delete', lab);
+
+    for (const path of ['/billing/plans', '/billing/plans/pro']) await have(anyone(), 'get', path);
+    const plan = { code: 'team', name: 'Team', tier: 2 };
+    const features = {
+      sso: true,
+      seats: 5,
+      drafts: { credits: 2 },
+      images: { limit: 9, per: 'month', rollover: { cap: 3 }, overage: { cap: null } },
+      tokens: { limit: null, per: 'day' },
+    };
+    await have(admin, 'post', '/admin/plans', { ...plan, features });
+    await have(admin, 'patch', '/admin/plans/team', { name: 'Teams' });
+    for (const path of ['/admin/plans', '/admin/plans/team']) await have(admin, 'get', path);
+    const subject = `/admin/subjects/user/${bobId}`;
+    await have(admin, 'put', `${subject}/plan`, { plan: 'team' });
+    await have(admin, 'patch', `${subject}/limits`, { limits: { images: 1, tokens: null } });
+    await have(admin, 'post', `${subject}/grants`, { feature: 'images', amount: 2 });
+    await have(admin, 'get', `${subject}/plan`);
+    for (const feature of ['images', 'sso', 'none'])
+      await have(admin, 'get', `${subject}/explain?feature=${feature}`);
+    await have(admin, 'post', `${subject}/usage/reset`, {});
+    await have(admin, 'delete', `${subject}/plan`);
+    await have(admin, 'delete', '/admin/plans/team');
+
+    const rules = { create: ['user'], update: '*' };
+    const definition = { permissions: ['admin.users.read'], managementRules: rules };
+    for (const _ of ['made', 'changed']) await have(admin, 'put', '/admin/roles/support', definition);
+    for (const path of ['/admin/roles', '/admin/roles/support']) await have(admin, 'get', path);
+    await have(admin, 'delete', '/admin/roles/support');
+    const { id: eveId } = await have(admin, 'post', '/admin/users', { email: 'eve@example.com' });
+    const eve = `/admin/users/${eveId}`;
+    await have(admin, 'patch', eve, { name: 'Eve' });
+    await have(admin, 'post', `${eve}/unlock`);
+    await have(admin, 'delete', eve);
+    for (const path of ['/admin/users', eve]) await have(admin, 'get', path);
+    const sessions = `/admin/users/${bobId}/sessions`;
+    const [session] = (await have(admin, 'get', sessions)).items;
+    await have(admin, 'delete', `${sessions}/${session.id}`);
+    await have(admin, 'delete', sessions);
+    for (const path of ['organizations', 'audit', 'audit/verify']) await have(admin, 'get', `/admin/${path}`);
+
+    const here = { 'X-Organization-Id': acme };
+    const designer = withHeaders({ ...headers, ...here });
+    const { key } = await createApiKey({ ...shared, connection, userId: adaId, name: 'robot' });
+    await have(withHeaders({ 'X-API-Key': key }), 'get', '/api/machine');
+    await have(anyone(), 'get', '/api/hello');
+    await have(admin, 'get', '/api/admin');
+    for (const path of ['/api/me', '/api/browser', '/api/reports']) await have(designer, 'get', path);
+    await have(ada, 'get', '/api/me'); // in two organizations, so in none
+    for (const path of ['images', 'bundles', 'searches', 'completions'])
+      await have(designer, 'post', `/api/${path}`, {});
+    const project = `/api/projects/${(await have(designer, 'post', '/api/projects', { name: 'Engine' })).id}`;
+    await have(designer, 'patch', project, { done: true });
+    for (const path of ['/api/projects', project]) await have(designer, 'get', path);
+    await have(designer, 'delete', project);
+
+    const ours = documented(document).filter((route) =>
+      / \/(organizations|invitations|admin|billing|api)\b/.test(route),
+    );
+    expect(ours.length).to.be.greaterThan(70);
+    expect([...asked].sort()).to.deep.equal(ours.sort());
   });
 
   it('takes the routes of an application as they tell of themselves, and of named schemas one copy', async () => {

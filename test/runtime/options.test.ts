@@ -109,6 +109,7 @@ describe('options', () => {
       allowedOrigins: ['https://other.example.com'],
       cookies: { secure: true, sameSite: 'none' },
       credentialRate: '5/minute',
+      mailRate: '100/hour',
       trustedProxies: 1,
       emailVerification: true,
       afterAuthUrl: '/welcome',
@@ -342,6 +343,30 @@ describe('an error about options', () => {
       createUser({ email: marker, password: marker.slice(0, 3), name: 7 } as never),
     );
     expect(message).not.to.include(marker.slice(0, 3));
+  });
+});
+
+describe('the rates of guesses and of mails', () => {
+  it('may be off, but in production, and are nothing else', () => {
+    for (const [option, variable] of [
+      ['credentialRate', 'TOLLGATE_CREDENTIAL_RATE'],
+      ['mailRate', 'TOLLGATE_MAIL_RATE'],
+    ] as const) {
+      setEnvironment(undefined);
+      expect(optionsFromEnv({ [variable]: 'off' })).to.deep.equal({ [option]: 'off' });
+      for (const wrong of ['5', '0/minute', '5/year', 'never'])
+        expect(() => problems({ [option]: wrong }), wrong).to.throw(
+          TypeError,
+          `${option} must be a rate such as`,
+        );
+      setEnvironment('production');
+      expect(() => problems({ [option]: 'off' })).to.throw(
+        TypeError,
+        `${option} must not be off in production`,
+      );
+      expect(() => optionsFromEnv({ [variable]: 'off' })).to.throw(TypeError, variable);
+      expect(() => problems({ [option]: '10/hour' })).not.to.throw();
+    }
   });
 });
 

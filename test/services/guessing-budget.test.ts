@@ -9,7 +9,11 @@ import { type Client, clientsOf, countBy, inspector, secret, serve, times, world
 
 const ada = { email: 'ada@example.com', password: 'lovelace-1815' };
 const wrong = { ...ada, password: 'wrong-guess' };
-const limited: Partial<SharedOptions> = { credentialRate: '5/minute', trustedProxies: 1 };
+const limited: Partial<SharedOptions> = {
+  credentialRate: '5/minute',
+  mailRate: '5/minute',
+  trustedProxies: 1,
+};
 
 const budgets = () => inspector().collection('tollgate_budgets');
 
@@ -249,6 +253,30 @@ describe('asking for mails', () => {
       }
     });
   }
+
+  it('is limited where guesses are not, and guesses where it is not', async () => {
+    const send = (made: Awaited<ReturnType<typeof mailWorld>>) =>
+      statuses(6, () => from(made, '10.0.0.1').post('/auth/otp/send', { email: ada.email }));
+    const guesses = (made: Awaited<ReturnType<typeof mailWorld>>) =>
+      statuses(6, () => guessAt(from(made, '10.0.0.1')));
+    const mails = await mailWorld({ ...limited, credentialRate: 'off' });
+    expect(await send(mails)).to.deep.equal([202, 202, 202, 202, 202, 429]);
+    expect(await guesses(mails)).to.deep.equal(times(6, () => 401));
+    await budgets().deleteMany({});
+    const credentials = await mailWorld({ ...limited, mailRate: 'off' });
+    expect(await send(credentials)).to.deep.equal(times(6, () => 202));
+    expect(await guesses(credentials)).to.deep.equal([401, 401, 401, 401, 401, 429]);
+  });
+
+  it('is limited as a guess is for sign-ups that send no mail', async () => {
+    const made = await world({ ...limited, emailVerification: false, mailRate: 'off' });
+    const sign = (index: number) =>
+      from(made, '10.0.0.1').post('/auth/signup', {
+        email: `u${index}@example.com`,
+        password: 'brand-new-here',
+      });
+    expect(await statuses(6, sign)).to.deep.equal([201, 201, 201, 201, 201, 429]);
+  });
 
   it('is not limited by strangers for the owner, on a device that is known', async () => {
     const made = await mailWorld(limited);

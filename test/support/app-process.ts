@@ -8,7 +8,14 @@ import { appName } from './world.js';
 const [uri, dbName, secret, options] = process.argv.slice(2) as [string, string, string, string];
 const connection = await mongoose.createConnection(uri, { dbName, appName, autoIndex: false }).asPromise();
 const cookies = { secure: false };
-const shared = { connection, keys: [secret], cookies, credentialRate: 'off', ...JSON.parse(options) };
+const shared = {
+  connection,
+  keys: [secret],
+  cookies,
+  credentialRate: 'off',
+  mailRate: 'off',
+  ...JSON.parse(options),
+};
 const server = demoApp(shared).listen(0, '127.0.0.1');
 await once(server, 'listening');
 process.send?.((server.address() as AddressInfo).port);

@@ -74,6 +74,7 @@ export async function emptyWorld(options: Partial<SharedOptions> = {}) {
     keys: [secret],
     passwordCost: 10,
     credentialRate: 'off', // tests of the budgets say their own
+    mailRate: 'off',
     cookies,
     ...options,
     connection,

@@ -1,5 +1,6 @@
 import type { ParameterizedContext } from 'koa';
 import type { SignedIn } from '../../middleware/authenticate.js';
+import { composedOf } from '../../middleware/described.js';
 import type { Guard } from '../../middleware/guard.js';
 import { requireScope } from '../../middleware/require-scope.js';
 import { requireReach } from '../../middleware/subject-of.js';
@@ -21,8 +22,9 @@ export const byActor = (ctx: ParameterizedContext<SignedIn>, shared: ReadSharedO
 export function byRules(): Guard<SignedIn> {
   const scoped = requireScope(managementScope);
 
-  return function byRules(ctx, next) {
+  const reaching: Guard<SignedIn> = function byRules(ctx, next) {
     requireReach(ctx, { type: 'user', id: ctx.state.user.id });
     return scoped(ctx, next);
   };
+  return composedOf(reaching, [scoped]);
 }

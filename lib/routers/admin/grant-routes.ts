@@ -1,4 +1,5 @@
 import type Router from '@koa/router';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -11,6 +12,7 @@ import { knownSubject } from '../../services/plans/known-subject.js';
 import { featureCode } from '../../services/plans/reset-usage.js';
 import { explain } from '../../services/usage/explain.js';
 import { asked, created } from '../answers.js';
+import { explanationResource, grantResource } from '../billing/resources.js';
 import { isoDate } from '../iso-date.js';
 
 /** What a user or an organization is given beside its plan, and why it was refused. */
@@ -20,6 +22,7 @@ export function grantRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.post(
     '/subjects/:type/:id/grants',
+    answers(201, grantResource, 'not_found', 'conflict'),
     endpoint(signedIn, manage, body(grantFields, { expiresAt: isoDate }), async function grant(ctx) {
       const subject = await knownSubject(connectionOf(ctx), ctx.params);
       const given = { ...asked(ctx, shared), ...ctx.request.body, subject, actor: ctx.state.user.id };
@@ -29,6 +32,7 @@ export function grantRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.get(
     '/subjects/:type/:id/explain',
+    answers(200, explanationResource, 'not_found'),
     endpoint(signedIn, manage, query({ feature: featureCode }), async function explained(ctx) {
       const connection = connectionOf(ctx);
       const subject = await knownSubject(connection, ctx.params);

@@ -1,5 +1,6 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -14,6 +15,8 @@ import { featuresSchema, planName, planTier } from '../../services/plans/feature
 import { listPlans, planOf } from '../../services/plans/list-plans.js';
 import { updatePlan } from '../../services/plans/update-plan.js';
 import { asked, created, done } from '../answers.js';
+import { planResource } from '../billing/resources.js';
+import { listOf } from '../resources.js';
 
 const features = featuresSchema<ShownFeature>('unlimited', null);
 
@@ -24,6 +27,7 @@ export function planRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.get(
     '/plans',
+    answers(200, listOf(planResource)),
     endpoint(signedIn, manage, query(...pageQuery), async function list(ctx) {
       const { limit, cursor: after } = ctx.state.query;
       ctx.body = await listPlans({ limit, after, archived: true, connection: connectionOf(ctx) });
@@ -32,6 +36,7 @@ export function planRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.post(
     '/plans',
+    answers(201, planResource, 'conflict'),
     endpoint(
       signedIn,
       manage,
@@ -47,6 +52,7 @@ export function planRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.get(
     '/plans/:code',
+    answers(200, planResource, 'not_found'),
     endpoint(signedIn, manage, query({}), async function show(ctx) {
       const code = ctx.params.code as string;
       ctx.body = await planOf({ code, archived: true, connection: connectionOf(ctx) });
@@ -55,6 +61,7 @@ export function planRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.patch(
     '/plans/:code',
+    answers(200, planResource, 'not_found', 'conflict'),
     endpoint(
       signedIn,
       manage,
@@ -79,6 +86,7 @@ export function planRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.delete(
     '/plans/:code',
+    answers(204, null, 'not_found', 'conflict'),
     endpoint(signedIn, manage, query({}), async function archive(ctx) {
       const which = { ...asked(ctx, shared), actor: ctx.state.user.id, code: ctx.params.code as string };
       await updatePlan({ ...which, active: false });

@@ -1,4 +1,5 @@
 import type Router from '@koa/router';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -15,6 +16,7 @@ import { isRoleName, permissionCodes } from '../../services/roles/role-fields.js
 import { roleOf } from '../../services/roles/role-of.js';
 import { saveRole } from '../../services/roles/save-role.js';
 import { created, done } from '../answers.js';
+import { listOf, roleResource } from '../resources.js';
 import { byActor } from './by-actor.js';
 
 /** The roles of the whole application. */
@@ -25,6 +27,7 @@ export function globalRoleRoutes(router: Router, shared: ReadSharedOptions): voi
 
   router.get(
     '/roles',
+    answers(200, listOf(roleResource)),
     endpoint(signedIn, read, query(...pageQuery), async function list(ctx) {
       const { limit, cursor: after } = ctx.state.query;
       ctx.body = await listRoles({ limit, after, connection: connectionOf(ctx) });
@@ -33,6 +36,7 @@ export function globalRoleRoutes(router: Router, shared: ReadSharedOptions): voi
 
   router.get(
     '/roles/:name',
+    answers(200, roleResource, 'not_found'),
     endpoint(signedIn, read, query({}), async function show(ctx) {
       ctx.body = await roleOf(connectionOf(ctx), ctx.params.name as string);
     }),
@@ -40,6 +44,8 @@ export function globalRoleRoutes(router: Router, shared: ReadSharedOptions): voi
 
   router.put(
     '/roles/:name',
+    answers(200, roleResource, 'conflict'),
+    answers(201, roleResource),
     endpoint(
       signedIn,
       manage,
@@ -57,6 +63,7 @@ export function globalRoleRoutes(router: Router, shared: ReadSharedOptions): voi
 
   router.delete(
     '/roles/:name',
+    answers(204, null, 'not_found', 'conflict'),
     endpoint(signedIn, manage, query({}), async function remove(ctx) {
       await deleteRole({ ...byActor(ctx, shared), name: ctx.params.name as string });
       done(ctx);

@@ -1,4 +1,5 @@
 import type Router from '@koa/router';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { endpoint } from '../../middleware/endpoint.js';
 import { query } from '../../middleware/query.js';
@@ -10,6 +11,7 @@ import { findUser } from '../../services/administration/find-user.js';
 import { listSessions } from '../../services/sessions/list-sessions.js';
 import { revokeSessions } from '../../services/sessions/revoke-sessions.js';
 import { done } from '../answers.js';
+import { listOf, sessionResource } from '../resources.js';
 import { byActor } from './by-actor.js';
 
 /** The sessions of any user. */
@@ -19,6 +21,7 @@ export function userSessionRoutes(router: Router, shared: ReadSharedOptions): vo
 
   router.get(
     '/users/:userId/sessions',
+    answers(200, listOf(sessionResource), 'not_found'),
     endpoint(signedIn, manage, query(...pageQuery), async function list(ctx) {
       const { limit, cursor: after } = ctx.state.query;
       const connection = connectionOf(ctx);
@@ -31,6 +34,7 @@ export function userSessionRoutes(router: Router, shared: ReadSharedOptions): vo
 
   router.delete(
     '/users/:userId/sessions',
+    answers(204, null, 'not_found'),
     endpoint(signedIn, manage, query({}), async function endAll(ctx) {
       const { id: userId } = await findUser(connectionOf(ctx), ctx.params.userId as string);
       await revokeSessions({ ...byActor(ctx, shared), userId });
@@ -40,6 +44,7 @@ export function userSessionRoutes(router: Router, shared: ReadSharedOptions): vo
 
   router.delete(
     '/users/:userId/sessions/:sessionId',
+    answers(204, null, 'not_found'),
     endpoint(signedIn, manage, query({}), async function endOne(ctx) {
       const { userId, sessionId } = ctx.params as { userId: string; sessionId: string };
       await revokeSessions({ ...byActor(ctx, shared), userId, sessionId });

@@ -1,5 +1,6 @@
 import type Router from '@koa/router';
 import type { ParameterizedContext } from 'koa';
+import { answers } from '../../middleware/answers.js';
 import { authenticate, type SignedIn } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -16,6 +17,7 @@ import { knownSubject } from '../../services/plans/known-subject.js';
 import { featureCode, resetUsage } from '../../services/plans/reset-usage.js';
 import { limitChanges, updatePlanLimits } from '../../services/plans/update-plan-limits.js';
 import { asked, done } from '../answers.js';
+import { subjectPlanResource } from '../billing/resources.js';
 import { isoDate } from '../iso-date.js';
 
 /** The plan, the limits and the usage of a user or an organization. */
@@ -33,6 +35,7 @@ export function subjectRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.get(
     '/subjects/:type/:id/plan',
+    answers(200, subjectPlanResource, 'not_found'),
     endpoint(signedIn, manage, query({}), async function plan(ctx) {
       const { subject } = await about(ctx);
       await show(ctx, subject);
@@ -41,6 +44,7 @@ export function subjectRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.put(
     '/subjects/:type/:id/plan',
+    answers(200, subjectPlanResource, 'not_found', 'conflict'),
     endpoint(signedIn, manage, body({ plan: planCode }, { expiresAt: isoDate }), async function assign(ctx) {
       const operation = await about(ctx);
       await assignPlan({ ...operation, ...ctx.request.body });
@@ -50,6 +54,7 @@ export function subjectRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.delete(
     '/subjects/:type/:id/plan',
+    answers(204, null, 'not_found'),
     endpoint(signedIn, manage, query({}), async function cancel(ctx) {
       await cancelPlan(await about(ctx));
       done(ctx);
@@ -58,6 +63,7 @@ export function subjectRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.patch(
     '/subjects/:type/:id/limits',
+    answers(200, subjectPlanResource, 'not_found'),
     endpoint(signedIn, manage, body({ limits: limitChanges }), async function limit(ctx) {
       const operation = await about(ctx);
       await updatePlanLimits({ ...operation, ...ctx.request.body });
@@ -67,6 +73,7 @@ export function subjectRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.post(
     '/subjects/:type/:id/usage/reset',
+    answers(204, null, 'not_found'),
     endpoint(signedIn, manage, body({}, { feature: featureCode }), async function reset(ctx) {
       await resetUsage({ ...(await about(ctx)), ...ctx.request.body });
       done(ctx);

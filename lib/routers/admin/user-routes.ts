@@ -1,5 +1,6 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -16,6 +17,7 @@ import { checkUser } from '../../services/identity/check-user.js';
 import { createUser, newUserSchemas, personName } from '../../services/identity/create-user.js';
 import { roleName } from '../../services/roles/role-fields.js';
 import { created, done } from '../answers.js';
+import { listOf, userResource } from '../resources.js';
 import type { ReadAdminOptions } from './admin-options.js';
 import { byActor, byRules } from './by-actor.js';
 
@@ -37,10 +39,12 @@ export function userRoutes(router: Router, options: ReadAdminOptions): void {
   const read = requirePermission('admin.users.read', { global: true });
   const manage = requirePermission('admin.users.manage', { global: true });
   const rules = byRules();
+  const user = userResource(shared);
   const facts = { name: personName.allow(null), emailVerified: Joi.boolean(), ...userFields };
 
   router.get(
     '/users',
+    answers(200, listOf(user)),
     endpoint(signedIn, read, query(limit, search), async function list(ctx) {
       const { cursor: after, ...which } = ctx.state.query;
       const page = await listUsers({ ...which, after, connection: connectionOf(ctx) });
@@ -50,6 +54,7 @@ export function userRoutes(router: Router, options: ReadAdminOptions): void {
 
   router.post(
     '/users',
+    answers(201, user, 'email_taken', 'overloaded'),
     endpoint(
       signedIn,
       rules,
@@ -66,6 +71,7 @@ export function userRoutes(router: Router, options: ReadAdminOptions): void {
 
   router.get(
     '/users/:userId',
+    answers(200, user, 'not_found'),
     endpoint(signedIn, read, query({}), async function show(ctx) {
       ctx.body = shared.showUser(await findUser(connectionOf(ctx), ctx.params.userId as string));
     }),
@@ -73,6 +79,7 @@ export function userRoutes(router: Router, options: ReadAdminOptions): void {
 
   router.patch(
     '/users/:userId',
+    answers(200, user, 'not_found', 'last_admin', 'last_owner'),
     endpoint(signedIn, rules, body({}, { ...facts, roles, status }), async function change(ctx) {
       const { roles, status, name, emailVerified, ...own } = ctx.request.body;
       const fields = Object.keys(own).length > 0 ? own : undefined;
@@ -83,6 +90,7 @@ export function userRoutes(router: Router, options: ReadAdminOptions): void {
 
   router.delete(
     '/users/:userId',
+    answers(204, null, 'not_found', 'last_admin', 'last_owner'),
     endpoint(signedIn, rules, query({}), async function deactivate(ctx) {
       const userId = ctx.params.userId as string;
       await updateUser({ ...byActor(ctx, shared), userId, status: 'inactive' });
@@ -92,6 +100,7 @@ export function userRoutes(router: Router, options: ReadAdminOptions): void {
 
   router.post(
     '/users/:userId/unlock',
+    answers(204, null, 'not_found'),
     endpoint(signedIn, manage, body({}), async function unlock(ctx) {
       await unlockUser({ ...byActor(ctx, shared), userId: ctx.params.userId as string });
       done(ctx);

@@ -5,7 +5,9 @@ import { refuse } from '../../errors.js';
 import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
+import { described } from '../../middleware/described.js';
 import { endpoint } from '../../middleware/endpoint.js';
+import type { Guard } from '../../middleware/guard.js';
 import { query } from '../../middleware/query.js';
 import { accessTokenVerifier } from '../../runtime/access-tokens.js';
 import { connectionOf } from '../../runtime/connection.js';
@@ -22,12 +24,16 @@ import { done, originOf } from '../answers.js';
 import { checkResource, listOf, sessionResource, signedInResource } from '../resources.js';
 import { answerTokens, clearSessionCookies, delivery } from './answer-signed-in.js';
 
+/** Tells of the cookie of the refresh token, which may as well be in the body. */
+const byCookie: Guard = described({ reads: ['refreshCookie'], optional: true }, (_ctx, next) => next());
+
 /** Refresh, sign-out and check. */
 export function sessionRoutes(router: Router, shared: ReadSharedOptions): void {
   const verify = accessTokenVerifier(shared);
 
   router.post(
     '/refresh',
+    byCookie,
     body({}, { refreshToken: Joi.string().max(512), ...delivery }),
     answers(
       200,
@@ -50,7 +56,7 @@ export function sessionRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.post(
     '/sign-out',
-    clearCookies,
+    described({ reads: ['cookie', 'bearer', 'refreshCookie'], optional: true }, clearCookies),
     body({}, { everywhere: Joi.valid(true) as Joi.AnySchema<true>, refreshToken: Joi.string().max(512) }),
     answers(204, null),
     async function out(ctx) {

@@ -1,4 +1,5 @@
 import type Router from '@koa/router';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { endpoint } from '../../middleware/endpoint.js';
 import { query } from '../../middleware/query.js';
@@ -6,11 +7,13 @@ import { connectionOf, strictOf } from '../../runtime/connection.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { usageOf } from '../../services/usage/usage-of.js';
 import { payer } from './payer.js';
+import { usageList } from './resources.js';
 
 /** What the organization that the header names, or else the user, has used of each allowance. */
 export function usageRoutes(router: Router, shared: ReadSharedOptions): void {
   router.get(
     '/usage',
+    answers(200, usageList),
     endpoint(authenticate(shared), payer('billing.read'), query({}), async function usage(ctx) {
       const which = {
         subject: ctx.state.payer,

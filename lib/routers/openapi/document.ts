@@ -1,19 +1,26 @@
 import Joi from 'joi';
 import { type ErrorCode, errorCodes } from '../../errors.js';
-import { type Description, descriptionOf, type JsonSchema, partsOf } from '../../middleware/described.js';
+import {
+  type Answer,
+  type Credential,
+  type Description,
+  descriptionOf,
+  type JsonSchema,
+  partsOf,
+} from '../../middleware/described.js';
 import { type RouterLike, routesOf } from './routes.js';
 
 export interface DocumentOptions {
   readonly title: string;
   readonly version: string;
-  /** What the session cookie is called. */
-  readonly cookie: string;
+  /** What the session's cookies are called. */
+  readonly cookies: { readonly access: string; readonly refresh: string };
 }
 
 /** The OpenAPI 3.1 document of the routes of `routers`, by what their middlewares tell of themselves. */
 export function openapiDocument(
   routers: readonly RouterLike[],
-  { title, version, cookie }: DocumentOptions,
+  { title, version, cookies }: DocumentOptions,
 ): object {
   const schemas: Record<string, JsonSchema> = { Problem: problem };
   const paths: Record<string, Record<string, object>> = {};
@@ -26,13 +33,14 @@ export function openapiDocument(
     openapi: '3.1.0',
     info: { title, version },
     paths: hoist(paths, schemas),
-    components: { schemas, securitySchemes: securitySchemes(cookie) },
+    components: { schemas, securitySchemes: securitySchemes(cookies) },
   };
   return document;
 }
 
-const securitySchemes = (cookie: string) => ({
-  cookie: { type: 'apiKey', in: 'cookie', name: cookie },
+const securitySchemes = ({ access, refresh }: DocumentOptions['cookies']): Record<Credential, object> => ({
+  cookie: { type: 'apiKey', in: 'cookie', name: access },
+  refreshCookie: { type: 'apiKey', in: 'cookie', name: refresh },
   bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
   apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key' },
   stytch: { type: 'apiKey', in: 'cookie', name: 'stytch_session' },
@@ -111,12 +119,14 @@ function requestBody(body: Joi.Schema): object {
 }
 
 function success(told: readonly Description[]): object {
-  const answer = told.findLast(({ answers }) => answers)?.answers;
-  if (!answer) return { '2XX': { description: 'Done' } };
-  const { status, schema } = answer;
+  const all = told.flatMap(({ answers }) => answers ?? []).map(answered);
+  return all.length > 0 ? Object.fromEntries(all) : { '2XX': { description: 'Done' } };
+}
+
+function answered({ status, schema }: Answer): readonly [status: number, response: object] {
   const description = { 201: 'Made', 202: 'Accepted', 204: 'Done', 302: 'Go on there' }[status] ?? 'Done';
   const content = schema && { content: { 'application/json': { schema: jsonOf(schema) } } };
-  return { [status]: { description, ...content } };
+  return [status, { description, ...content }];
 }
 
 /** What any route may refuse with. */
@@ -142,16 +152,20 @@ const problemReference = { $ref: '#/components/schemas/Problem' } as const;
 
 /** Any one of the alternatives is enough. */
 function security(told: readonly Description[]): { security?: readonly object[] } {
-  const guard = told.find(({ accept }) => accept);
-  if (!guard?.accept) return {};
+  const guard = told.find(({ accept, reads }) => accept ?? reads);
+  if (!guard) return {};
   const scopes = told.flatMap(({ scope }) => scope ?? []);
   const schemes = {
     session: [{ cookie: [] }, { bearer: [] }],
     apiKey: [{ apiKey: scopes }],
     stytch: [{ stytch: [] }, { bearer: [] }],
   };
-  const alternatives = guard.accept.flatMap((kind): object[] => schemes[kind]);
-  return { security: [...alternatives, ...(guard.optional ? [{}] : [])] };
+  const { accept = [], reads = [], optional } = guard;
+  const alternatives = [
+    ...accept.flatMap((kind): object[] => schemes[kind]),
+    ...reads.map((where) => ({ [where]: [] })),
+  ];
+  return { security: [...alternatives, ...(optional ? [{}] : [])] };
 }
 
 /** Moves every schema that has a title into `schemas`, and leaves a reference to it. */

@@ -1,6 +1,7 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
 import { searchAudit } from '../../audit/search-audit.js';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { endpoint } from '../../middleware/endpoint.js';
 import { organization } from '../../middleware/organization.js';
@@ -11,7 +12,9 @@ import { connectionOf, strictOf } from '../../runtime/connection.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { sortedPageQuery } from '../../runtime/sorted-page.js';
 import { entitlementsOf } from '../../services/plans/entitlements-of.js';
+import { entitlementsResource } from '../billing/resources.js';
 import { isoDate } from '../iso-date.js';
+import { auditEntryResource, listOf } from '../resources.js';
 
 /** What an organization may use, and what was done in it. */
 export function insightRoutes(router: Router, shared: ReadSharedOptions): void {
@@ -21,6 +24,7 @@ export function insightRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.get(
     '/:organizationId/entitlements',
+    answers(200, entitlementsResource),
     endpoint(
       signedIn,
       requireScope('organizations.read'),
@@ -37,6 +41,7 @@ export function insightRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.get(
     '/:organizationId/audit',
+    answers(200, listOf(auditEntryResource)),
     endpoint(
       signedIn,
       organization(),

@@ -1,6 +1,7 @@
 import type Router from '@koa/router';
 import type { ParameterizedContext } from 'koa';
 import { sendsMail } from '../../mail/enqueue-mail.js';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -20,7 +21,9 @@ import { resendInvitation } from '../../services/tenancy/invitations/resend-invi
 import { revokeInvitation } from '../../services/tenancy/invitations/revoke-invitation.js';
 import { roleName, teamIdList } from '../../services/tenancy/members/add-member.js';
 import { created, done } from '../answers.js';
+import { listOf } from '../resources.js';
 import { byMember } from './by-member.js';
+import { invitationResource } from './resources.js';
 
 /** The invitations of an organization; those that need mail only where the application sends some. */
 export function invitationRoutes(router: Router, shared: ReadSharedOptions): void {
@@ -29,6 +32,7 @@ export function invitationRoutes(router: Router, shared: ReadSharedOptions): voi
 
   router.get(
     '/:organizationId/invitations',
+    answers(200, listOf(invitationResource)),
     endpoint(
       signedIn,
       requireScope('organizations.read'),
@@ -44,6 +48,7 @@ export function invitationRoutes(router: Router, shared: ReadSharedOptions): voi
 
   router.delete(
     '/:organizationId/invitations/:invitationId',
+    answers(204, null, 'overloaded'),
     endpoint(signedIn, organization(), manage, query({}), async function revoke(ctx) {
       const invitationId = ctx.params.invitationId as string;
       await revokeInvitation({ ...byMember(ctx, shared), invitationId });
@@ -63,6 +68,7 @@ function sendingRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.post(
     '/:organizationId/invitations',
+    answers(201, invitationResource, 'conflict', 'already_member', 'seats_exhausted', 'overloaded'),
     endpoint(
       signedIn,
       organization(),
@@ -77,6 +83,7 @@ function sendingRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.post(
     '/:organizationId/invitations/:invitationId/resend',
+    answers(200, invitationResource, 'seats_exhausted', 'overloaded'),
     endpoint(
       signedIn,
       organization(),

@@ -20,8 +20,9 @@ import { removeMember } from '../../services/tenancy/members/remove-member.js';
 import { transferOwnership } from '../../services/tenancy/members/transfer-ownership.js';
 import { updateMember } from '../../services/tenancy/members/update-member.js';
 import { asked, done } from '../answers.js';
-import { listOf, memberResource } from '../resources.js';
+import { listOf } from '../resources.js';
 import { byMember } from './by-member.js';
+import { memberResource } from './resources.js';
 
 /** The members of an organization. */
 export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
@@ -31,12 +32,12 @@ export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.get(
     '/:organizationId/members',
+    answers(200, listOf(memberResource)),
     endpoint(
       signedIn,
       requireScope('organizations.read'),
       organization(),
       query(...pageQuery),
-      answers(200, listOf(memberResource)),
       async function list(ctx) {
         const { limit, cursor: after } = ctx.state.query;
         const { id: organizationId } = ctx.state.organization;
@@ -47,12 +48,12 @@ export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.get(
     '/:organizationId/members/:userId',
+    answers(200, memberResource, 'not_found'),
     endpoint(
       signedIn,
       requireScope('organizations.read'),
       organization(),
       query({}),
-      answers(200, memberResource, 'not_found'),
       async function show(ctx) {
         const { id: organizationId } = ctx.state.organization;
         const who = { organizationId, userId: ctx.params.userId as string };
@@ -63,6 +64,7 @@ export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.patch(
     '/:organizationId/members/:userId',
+    answers(200, memberResource, 'last_owner', 'overloaded'),
     endpoint(
       signedIn,
       organization(),
@@ -77,6 +79,7 @@ export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.delete(
     '/:organizationId/members/:userId',
+    answers(204, null, 'last_owner', 'overloaded'),
     endpoint(signedIn, organization(), manage, query({}), async function remove(ctx) {
       const userId = ctx.params.userId as string;
       await removeMember({ ...byMember(ctx, shared), userId });
@@ -86,6 +89,7 @@ export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.post(
     '/:organizationId/leave',
+    answers(204, null, 'last_owner', 'overloaded'),
     endpoint(bySession, organization(), body({}), async function leave(ctx) {
       const { id: organizationId } = ctx.state.organization;
       await leaveOrganization({ ...asked(ctx, shared), organizationId, userId: ctx.state.user.id });
@@ -95,6 +99,7 @@ export function memberRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.post(
     '/:organizationId/transfer',
+    answers(200, memberResource, 'last_owner', 'conflict', 'overloaded'),
     endpoint(
       bySession,
       organization(),

@@ -19,7 +19,7 @@ import { listOrganizations } from '../../services/tenancy/list-organizations.js'
 import { organizationDetails } from '../../services/tenancy/organization-details.js';
 import { organizationFields, updateOrganization } from '../../services/tenancy/update-organization.js';
 import { asked, created, done } from '../answers.js';
-import { listOf, organizationResource } from '../resources.js';
+import { listOf, organizationDetailsResource, organizationResource } from '../resources.js';
 import { byMember } from './by-member.js';
 
 /** One's organizations, and each of them. */
@@ -51,6 +51,7 @@ export function organizationRoutes(router: Router, shared: ReadSharedOptions): v
 
   router.post(
     '/',
+    answers(201, organizationDetailsResource, 'conflict'),
     endpoint(
       signedIn,
       requireScope('organizations.create'),
@@ -66,6 +67,7 @@ export function organizationRoutes(router: Router, shared: ReadSharedOptions): v
 
   router.get(
     '/:organizationId',
+    answers(200, organizationDetailsResource),
     endpoint(signedIn, readable, organization(), query({}), async function show(ctx) {
       ctx.body = await shown(ctx, ctx.state.organization);
     }),
@@ -73,6 +75,7 @@ export function organizationRoutes(router: Router, shared: ReadSharedOptions): v
 
   router.patch(
     '/:organizationId',
+    answers(200, organizationDetailsResource, 'conflict', 'overloaded'),
     endpoint(signedIn, organization(), manage, body({}, { name, ...fields }), async function update(ctx) {
       await updateOrganization({ ...ctx.request.body, ...byMember(ctx, shared) });
       ctx.body = await shown(ctx, ctx.state.organization);
@@ -81,6 +84,7 @@ export function organizationRoutes(router: Router, shared: ReadSharedOptions): v
 
   router.delete(
     '/:organizationId',
+    answers(204, null, 'overloaded'),
     endpoint(signedIn, organization(), manage, query({}), async function remove(ctx) {
       await deleteOrganization(byMember(ctx, shared));
       done(ctx);

@@ -1,6 +1,7 @@
 import type Router from '@koa/router';
 import type { ParameterizedContext } from 'koa';
 import { refuse } from '../../errors.js';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -16,6 +17,7 @@ import { listRoles } from '../../services/roles/list-roles.js';
 import { isRoleName, permissionCodes, roleName } from '../../services/roles/role-fields.js';
 import { saveRole } from '../../services/roles/save-role.js';
 import { created, done } from '../answers.js';
+import { listOf, roleResource } from '../resources.js';
 import { byMember } from './by-member.js';
 
 /** The roles that an organization makes for itself. */
@@ -26,6 +28,7 @@ export function roleRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.get(
     '/:organizationId/roles',
+    answers(200, listOf(roleResource)),
     endpoint(
       signedIn,
       requireScope('organizations.read'),
@@ -41,6 +44,7 @@ export function roleRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.post(
     '/:organizationId/roles',
+    answers(201, roleResource, 'conflict', 'overloaded'),
     endpoint(
       signedIn,
       here,
@@ -55,6 +59,7 @@ export function roleRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.patch(
     '/:organizationId/roles/:name',
+    answers(200, roleResource, 'conflict', 'overloaded'),
     endpoint(signedIn, here, manage, body({}, { permissions: permissionCodes }), async function change(ctx) {
       const change = { ...ctx.request.body, name: nameIn(ctx) };
       const { role } = await saveRole({ ...byMember(ctx, shared), ...change, only: 'change' });
@@ -64,6 +69,7 @@ export function roleRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.delete(
     '/:organizationId/roles/:name',
+    answers(204, null, 'conflict', 'overloaded'),
     endpoint(signedIn, here, manage, query({}), async function remove(ctx) {
       await deleteRole({ ...byMember(ctx, shared), name: nameIn(ctx) });
       done(ctx);

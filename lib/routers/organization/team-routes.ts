@@ -1,6 +1,7 @@
 import type Router from '@koa/router';
 import Joi from 'joi';
 import type { ParameterizedContext } from 'koa';
+import { answers } from '../../middleware/answers.js';
 import { authenticate, type SignedIn } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
@@ -22,7 +23,9 @@ import { removeTeamMember } from '../../services/tenancy/teams/remove-team-membe
 import { renameTeam } from '../../services/tenancy/teams/rename-team.js';
 import { setCurrentTeam } from '../../services/tenancy/teams/set-current-team.js';
 import { asked, created, done } from '../answers.js';
+import { listOf } from '../resources.js';
 import { byMember } from './by-member.js';
+import { memberResource, membershipResource, teamResource } from './resources.js';
 
 /** The teams of an organization. */
 export function teamRoutes(router: Router, shared: ReadSharedOptions): void {
@@ -33,6 +36,7 @@ export function teamRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.get(
     '/:organizationId/teams',
+    answers(200, listOf(teamResource)),
     endpoint(signedIn, readable, organization(), query(...pageQuery), async function list(ctx) {
       const { limit, cursor: after } = ctx.state.query;
       const { id: organizationId } = ctx.state.organization;
@@ -42,6 +46,7 @@ export function teamRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.post(
     '/:organizationId/teams',
+    answers(201, teamResource, 'conflict', 'overloaded'),
     endpoint(signedIn, organization(), manage, body({ name: shownName }), async function create(ctx) {
       created(ctx, await createTeam({ ...byMember(ctx, shared), ...ctx.request.body }));
     }),
@@ -49,6 +54,7 @@ export function teamRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.patch(
     '/:organizationId/teams/:teamId',
+    answers(200, teamResource, 'conflict', 'overloaded'),
     endpoint(signedIn, organization(), manage, body({ name: shownName }), async function rename(ctx) {
       ctx.body = await renameTeam({ ...byMember(ctx, shared), ...named(ctx), ...ctx.request.body });
     }),
@@ -56,6 +62,7 @@ export function teamRoutes(router: Router, shared: ReadSharedOptions): void {
 
   router.delete(
     '/:organizationId/teams/:teamId',
+    answers(204, null, 'overloaded'),
     endpoint(signedIn, organization(), manage, query({}), async function remove(ctx) {
       await deleteTeam({ ...byMember(ctx, shared), ...named(ctx) });
       done(ctx);
@@ -75,6 +82,7 @@ export function teamMemberRoutes(router: Router, shared: ReadSharedOptions): voi
 
   router.get(
     '/:organizationId/teams/:teamId/members',
+    answers(200, listOf(memberResource)),
     endpoint(
       signedIn,
       requireScope('organizations.read'),
@@ -90,6 +98,7 @@ export function teamMemberRoutes(router: Router, shared: ReadSharedOptions): voi
 
   router.put(
     '/:organizationId/teams/:teamId/members/:userId',
+    answers(200, memberResource, 'conflict', 'overloaded'),
     endpoint(signedIn, organization(), manage, body({}), async function add(ctx) {
       ctx.body = await addTeamMember(by(ctx));
     }),
@@ -97,6 +106,7 @@ export function teamMemberRoutes(router: Router, shared: ReadSharedOptions): voi
 
   router.delete(
     '/:organizationId/teams/:teamId/members/:userId',
+    answers(204, null, 'overloaded'),
     endpoint(signedIn, organization(), manage, query({}), async function remove(ctx) {
       await removeTeamMember(by(ctx));
       done(ctx);
@@ -105,6 +115,7 @@ export function teamMemberRoutes(router: Router, shared: ReadSharedOptions): voi
 
   router.put(
     '/:organizationId/current-team',
+    answers(200, membershipResource, 'overloaded'),
     endpoint(
       authenticate({ ...shared, accept: ['session'] }),
       organization(),

@@ -1,4 +1,5 @@
 import type Router from '@koa/router';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { endpoint } from '../../middleware/endpoint.js';
 import { organization } from '../../middleware/organization.js';
@@ -7,11 +8,13 @@ import { requireScope } from '../../middleware/require-scope.js';
 import { connectionOf, strictOf } from '../../runtime/connection.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { usageOf } from '../../services/usage/usage-of.js';
+import { usageList } from '../billing/resources.js';
 
 /** What an organization has used of each allowance of its plan: for any member. */
 export function organizationUsageRoutes(router: Router, shared: ReadSharedOptions): void {
   router.get(
     '/:organizationId/usage',
+    answers(200, usageList),
     endpoint(
       authenticate(shared),
       requireScope('organizations.read'),

@@ -78,10 +78,16 @@ async function judged<T>(by: Guess, attempt: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Spends a point of each budget, as every mail does that somebody asks for. Throws like `guess`. */
-export async function spend(by: Guess): Promise<void> {
+/** Who asks for a mail. */
+export interface MailRequest extends Omit<Guess, 'credentialRate'> {
+  /** Such as `5/minute`, or `off`. */
+  readonly mailRate: string;
+}
+
+/** Spends a point of each budget, as every mail does that somebody asks for, by a rate of its own. Throws like `guess`. */
+export async function spend({ mailRate, ...by }: MailRequest): Promise<void> {
   const counted = refuse('token_used');
-  await judged(by, () => Promise.reject(counted)).catch((error) => {
+  await judged({ ...by, credentialRate: mailRate }, () => Promise.reject(counted)).catch((error) => {
     if (error !== counted) throw error;
   });
 }

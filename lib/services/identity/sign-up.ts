@@ -51,8 +51,10 @@ export async function signUp(input: SignUp & SharedOptions): Promise<PendingSign
   const connection = opened(given.connection);
   const { email, password, name = null, fields = {}, keyring } = given;
   await checkUser(connection, { email, name, ...fields });
-  await spend({ ...given, connection, route: 'sign-up', account: email });
-  if (!given.emailVerification) {
+  const { emailVerification, credentialRate, mailRate } = given;
+  const rate = { mailRate: emailVerification ? mailRate : credentialRate }; // without verification no mail goes out
+  await spend({ ...given, ...rate, connection, route: 'sign-up', account: email });
+  if (!emailVerification) {
     const { id } = await createUser({ ...given, connection, roles: undefined, emailVerified: false });
     const user = await database(() => Users(connection).findById(id).lean().orFail());
     return startSession({ ...given, connection, user, factors: ['password'] });

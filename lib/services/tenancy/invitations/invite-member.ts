@@ -27,7 +27,7 @@ const own = { ...actFields, email: emailSchema.required(), role: roleName, teamI
 
 /**
  * Invites whoever owns an address into an organization: a mail has the link, and the invitation holds a seat for a week. Whether the address has an
- * account makes no difference, and is not asked. An invitation that has expired is replaced. An address is sent so many as `credentialRate` says,
+ * account makes no difference, and is not asked. An invitation that has expired is replaced. An address is sent so many as `mailRate` says,
  * whoever sends them.
  *
  * @throws {TypeError} when an argument is wrong, or the application sends no mail

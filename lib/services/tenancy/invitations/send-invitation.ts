@@ -4,7 +4,7 @@ import { enqueueMail } from '../../../mail/enqueue-mail.js';
 import { type InvitationIssue, Invitations } from '../../../models/invitation.js';
 import { Organizations } from '../../../models/organization.js';
 import { objectId } from '../../../runtime/ids.js';
-import { type Guess, spend } from '../../identity/guessing-budget.js';
+import { type MailRequest, spend } from '../../identity/guessing-budget.js';
 import type { Acting } from '../in-organization.js';
 import { requireSeat } from '../members/join.js';
 import type { FoundInvitation } from './as-invitation.js';
@@ -18,7 +18,7 @@ const validFor = 604_800;
  *
  * @throws {TollgateError} `rate_limited` (429), `database_unavailable` (503)
  */
-export const spendInvitation = (by: Omit<Guess, 'route' | 'account'>, email: string): Promise<void> =>
+export const spendInvitation = (by: Omit<MailRequest, 'route' | 'account'>, email: string): Promise<void> =>
   spend({ ...by, route: 'invitation', account: email, manyAccounts: true });
 
 /**
