@@ -47,7 +47,7 @@ interface Period {
 /** By counter and beginning of the period. */
 async function countedIn(connection: Connection): Promise<Map<string, Map<number, Period>>> {
   const rows = await Usage(connection)
-    .find({ '_id.f': feature }, { u: 1, from: 1, past: 1 })
+    .find({ '_id.f': feature, from: { $exists: true } }, { u: 1, from: 1, past: 1 })
     .read('primary')
     .lean();
   return new Map(

@@ -15,6 +15,8 @@ export interface Disturbance {
 
 export interface Disturbed {
   planChanges: number;
+  /** Changes of plans that were answered 503. */
+  refusedChanges: number;
   turns: number;
 }
 
@@ -25,7 +27,7 @@ const turnsOfOne = 20;
 
 /** Kills processes and starts others, moves subjects between plans, and lets periods end, until it is over. */
 export async function disturb(work: Disturbance): Promise<Disturbed> {
-  const done = { planChanges: 0, turns: 0 };
+  const done = { planChanges: 0, refusedChanges: 0, turns: 0 };
   const turned = new Map<number, number>();
   const repeat = async (pause: number, act: () => Promise<void>) => {
     while (!work.isOver()) {
@@ -45,7 +47,8 @@ export async function disturb(work: Disturbance): Promise<Disturbed> {
     repeat(100, async () => {
       const plan = random() < 0.5 ? 'small' : 'large';
       const changed = await assignPlan({ connection, subject: subjectOf(pick()), plan }).catch(unlessBusy);
-      if (changed !== 'busy') done.planChanges += 1;
+      if (changed === 'busy') done.refusedChanges += 1;
+      else done.planChanges += 1;
     }),
     repeat(50, async () => {
       const key = pick();

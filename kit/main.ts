@@ -56,7 +56,7 @@ ${what}
   consumptions        ${requests.toLocaleString('en')} in ${seconds.toFixed(1)} s: ${rate(requests)} a second
   granted / denied    ${outcomes.granted.toLocaleString('en')} / ${outcomes.denied.toLocaleString('en')}, and ${outcomes.refused + outcomes.unknown} answered 503
   round trips each    ${(commands / total).toFixed(3)}
-  killed processes    ${result.killed}; plan changes ${result.planChanges}; ended periods ${result.turns}
+  killed processes    ${result.killed}; plan changes ${result.planChanges}, and ${result.refusedChanges} answered 503; ended periods ${result.turns}
   units counted       ${result.counted.toLocaleString('en')}
   units granted       ${result.granted.toLocaleString('en')}, less what was given back
   leaked              ${result.leaked.toLocaleString('en')} (in flight at a kill, or given back too late: up to ${result.explained.toLocaleString('en')})

@@ -82,5 +82,5 @@ async function observe(
 
 async function until(isOver: () => boolean): Promise<Disturbed> {
   while (!isOver()) await new Promise((resolve) => setTimeout(resolve, 10));
-  return { planChanges: 0, turns: 0 };
+  return { planChanges: 0, refusedChanges: 0, turns: 0 };
 }

@@ -14,7 +14,7 @@ export async function watchLimits(connection: Connection, isOver: () => boolean)
     const rows = await look(connection);
     for (const row of rows) {
       const then = before.get(row._id.s);
-      const rose = then?.lv === row.lv && then.from.getTime() === row.from.getTime() && row.u > then.u;
+      const rose = then?.lv === row.lv && then.from?.getTime() === row.from?.getTime() && row.u > then.u;
       if (rose && row.lim !== null && row.u > row.lim)
         violations.push(`${row._id.s}: rose to ${row.u} above its limit of ${row.lim}`);
     }
@@ -28,7 +28,8 @@ interface Row {
   readonly u: number;
   readonly lim: number | null;
   readonly lv: number;
-  readonly from: Date;
+  /** Not there before the first use. */
+  readonly from?: Date;
 }
 
 const look = (connection: Connection) =>

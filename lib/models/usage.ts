@@ -41,7 +41,8 @@ export interface UsageRow {
  *
  * `u` units of the allowance `lim` (null: unlimited) are used; `lim` is as the entitlement version `lv` says. `o` were used beyond it,
  * where the plan allows that. `past` holds the totals of the last periods. `p` is one slot for each process and lane: what the
- * last batch of it did, so that none counts twice.
+ * last batch of it did, so that none counts twice. `c` is how often what may be used was changed, by hand or with the plan: counting that
+ * locks the counter. `from` and `to` are not there before its first use.
  */
 export const usageSchema = new Schema(
   {
@@ -55,15 +56,16 @@ export const usageSchema = new Schema(
     balances: { type: [Schema.Types.Mixed], default: undefined },
     past: { type: [Schema.Types.Mixed], default: undefined },
     p: { type: Schema.Types.Mixed, default: undefined },
+    c: { type: Number, default: undefined },
   },
   {
     collection: 'tollgate_usage',
     strict: 'throw',
     statics: {
-      /** Every counter of a subject. */
-      async allOf(subject: string, session?: ClientSession): Promise<readonly UsageRow[]> {
-        const found = this.aggregate<UsageRow>([{ $match: keysOf(subject) }, { $unset: 'p' }]);
-        return session ? found.session(session) : found;
+      /** Every counter of a subject that was ever used. */
+      async allOf(subject: string): Promise<readonly UsageRow[]> {
+        const used = { ...keysOf(subject), to: { $type: 'date' } };
+        return this.aggregate<UsageRow>([{ $match: used }, { $unset: ['p', 'c'] }]);
       },
 
       async deleteAllOf(subject: string, session: ClientSession | null): Promise<void> {
@@ -81,7 +83,7 @@ export type StoredUsage = InferSchemaType<typeof usageSchema>;
 export const Usage = accessor('Usage', (connection) => connection.model('Usage', usageSchema));
 
 /** All keys of a subject, which stand together in the index on `_id`. Mongoose cannot cast a range of documents: for pipelines. */
-const keysOf = (s: string) => ({ _id: { $gte: { s, f: '' }, $lt: { s, f: '\u{10ffff}' } } });
+export const keysOf = (s: string) => ({ _id: { $gte: { s, f: '' }, $lt: { s, f: '\u{10ffff}' } } });
 
 /** The end of the period, or null when it never ends. */
 export const periodEnd = ({ to }: { to: Date }): Date | null =>

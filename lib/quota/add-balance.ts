@@ -7,13 +7,13 @@ export interface NewBalance {
   readonly expiresAt: Date;
 }
 
-/** Balances of a counter that hold something, at most: each write of the counter looks at all of them. */
+/** Balances of a counter that were given and hold something, at most: each write of the counter looks at all of them. */
 const most = 100;
 
 /**
  * Puts units beside the allowance of a counter, in the transaction of `session`; a counter that nobody has used yet begins with them,
  * and its period with its first use. Says why where it does not: `over` when they would have expired already, `full` when there are
- * 100 balances, or more units than can be counted exactly.
+ * 100 balances that were given, or more units than can be counted exactly.
  */
 export async function addBalance(
   connection: Connection,
@@ -22,10 +22,11 @@ export async function addBalance(
   { id, amount, expiresAt }: NewBalance,
 ): Promise<'added' | 'over' | 'full'> {
   const usable = those({ $and: [isLive, isLeft] });
+  const given = those({ $and: [isLive, isLeft, { $not: isCarried }] });
   const fits = {
     $and: [
       { $gt: [expiresAt, '$$NOW'] },
-      { $lt: [{ $size: usable }, most] },
+      { $lt: [{ $size: given }, most] },
       { $lte: [{ $add: [sumOf(usable, '$$b.l'), amount] }, Number.MAX_SAFE_INTEGER] },
     ],
   };
@@ -49,6 +50,8 @@ export async function addBalance(
 
 const isLive = { $gt: ['$$b.e', '$$NOW'] };
 const isLeft = { $gt: ['$$b.l', 0] };
+/** Left over by a period: of those there are as many as the plan lets last, and no grant has a space in its id. */
+const isCarried = { $regexMatch: { input: '$$b.i', regex: '^rollover ' } };
 const those = (cond: object) => ({ $filter: { input: { $ifNull: ['$balances', []] }, as: 'b', cond } });
 const sumOf = (input: object, field: string) => ({ $sum: { $map: { input, as: 'b', in: field } } });
 

@@ -185,7 +185,7 @@ class Combiner {
 
   /** Sends what has gathered, as far as there is room for more commands. */
   async #tick(): Promise<void> {
-    if (this.#clock.isMute) await this.#listen();
+    if (this.#clock.isMute && !(await this.#listen())) return; // it comes back here
     this.#isTicking = false;
     if (this.#flying >= width) return; // the end of a command comes back here
     const lines = this.#ready.splice(0, largest);
@@ -197,9 +197,11 @@ class Combiner {
     if (this.#ready.length > 0) void this.#tick();
   }
 
-  async #listen(): Promise<void> {
+  /** Asks for the database's time, and says whether it was told: before that nothing can be sent, for what is dated by it would be over at once. */
+  async #listen(): Promise<boolean> {
     await this.#clock.ask().catch(() => {}); // its requests are refused when their time is over
     if (this.#clock.isMute) setTimeout(() => void this.#tick(), glance);
+    return !this.#clock.isMute;
   }
 
   #load(line: Line): Shipment | undefined {

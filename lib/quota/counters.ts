@@ -1,29 +1,56 @@
 import type { ClientSession, Connection } from 'mongoose';
-import { Usage, type UsageRow } from '../models/usage.js';
+import { keysOf, Usage } from '../models/usage.js';
+import { beginAnew } from '../runtime/begin-anew.js';
 import { type Subject, subjectKey } from '../runtime/subject.js';
-import { dated } from './statements.js';
+import type { Terms } from './batch.js';
+import { dated, retuned } from './statements.js';
+
+/**
+ * Locks the counters that a subject has, for the transaction of `session`, whose first command it has to be: were one of them changed by others
+ * after anything was read, all would begin anew, and those of a busy subject are changed all the time.
+ */
+export async function lockCounters(
+  connection: Connection,
+  session: ClientSession,
+  subject: Subject,
+): Promise<void> {
+  const mine = keysOf(subjectKey(subject));
+  await Usage(connection).collection.updateMany(mine as never, { $inc: { c: 1 } }, { session });
+}
 
 export interface Retune {
   readonly subject: Subject;
   /** Of the subject's entitlements, as they are from now on. */
   readonly version: number;
-  /** The limit of a feature; null: unlimited; undefined: the plan does not have it. */
-  readonly limitOf: (feature: string) => number | null | undefined;
+  /** How each feature is counted from now on; undefined where it was counted until now, and is no more. */
+  readonly terms: ReadonlyMap<string, Terms | undefined>;
 }
 
 /**
  * Puts new limits into the counters of a subject, in the transaction of `session` that changes what it may use: so no process that
- * has not heard of the change yet can grant above them. A period that has begun ends as it began.
+ * has not heard of the change yet can grant above them. A counter that nobody has used yet begins with its limit, for such a process would
+ * begin it with the old one; what is not counted any more has a limit of 0.
+ *
+ * A period that has begun ends as it began. One for life ends now, where another is counted by.
  */
 export async function retune(
   connection: Connection,
   session: ClientSession,
-  { subject, version, limitOf }: Retune,
+  { subject, version, terms }: Retune,
 ): Promise<void> {
-  await each(connection, session, subject, ({ _id }) => {
-    const lim = limitOf(_id.f) ?? (limitOf(_id.f) === null ? null : 0);
-    return { filter: { _id, lv: { $lt: version } }, update: { $set: { lim, lv: version } } };
-  });
+  const s = subjectKey(subject);
+  const none = { limit: 0, per: 'lifetime', version } as const;
+  const others = { ...keysOf(s), '_id.f': { $nin: [...terms.keys()] } };
+  const named = [...terms].map(([f, each = none]) => ({
+    updateOne: { filter: { _id: { s, f } }, update: [{ $set: retuned(each) }], upsert: true },
+  }));
+  const operations = [{ updateMany: { filter: others, update: [{ $set: retuned(none) }] } }, ...named];
+  try {
+    await Usage(connection).collection.bulkWrite(operations as never, { session });
+  } catch (error) {
+    const isBegun = (error as { code?: unknown }).code === 11_000;
+    throw isBegun ? beginAnew('Somebody has begun the counter meanwhile') : error;
+  }
 }
 
 /**
@@ -39,28 +66,7 @@ export async function resetCounters(
   const balances = { $cond: [{ $isArray: '$balances' }, renewed, '$$REMOVE'] };
   const slots = { $arrayToObject: dated({ $objectToArray: '$p' }) };
   const p = { $cond: [{ $eq: [{ $type: '$p' }, 'object'] }, slots, '$$REMOVE'] };
-  await each(connection, session, subject, ({ _id }) => {
-    if (features && !features.includes(_id.f)) return undefined;
-    return { filter: { _id }, update: [{ $set: { u: 0, o: '$$REMOVE', from: '$$NOW', balances, p } }] };
-  });
-}
-
-interface Change {
-  readonly filter: object;
-  readonly update: object | object[];
-}
-
-/** Changes the counters that a subject has: one for each feature that it ever used. */
-async function each(
-  connection: Connection,
-  session: ClientSession,
-  subject: Subject,
-  changeOf: (counter: UsageRow) => Change | undefined,
-): Promise<void> {
-  const usage = Usage(connection);
-  const counters = await usage.allOf(subjectKey(subject), session);
-  const changes = counters.flatMap((counter) => changeOf(counter) ?? []);
-  if (changes.length === 0) return;
-  const operations = changes.map(({ filter, update }) => ({ updateOne: { filter, update } }));
-  await usage.collection.bulkWrite(operations as never, { session });
+  const which = { ...keysOf(subjectKey(subject)), ...(features && { '_id.f': { $in: [...features] } }) };
+  const update = [{ $set: { u: 0, o: '$$REMOVE', from: '$$NOW', balances, p } }];
+  await Usage(connection).collection.updateMany(which as never, update as never, { session });
 }

@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto';
 import type { ClientSession, Connection } from 'mongoose';
 import { refuse } from '../errors.js';
 import { Usage, type UsageKey } from '../models/usage.js';
+import { beginAnew } from '../runtime/begin-anew.js';
 import { perConnection } from '../runtime/per-connection.js';
-import type { Batch, Outcome, Part, Terms } from './batch.js';
+import { type Batch, fold, type Outcome, type Part, type Terms } from './batch.js';
 import { databaseClock } from './database-clock.js';
 import { answerOf, type Counter } from './sender.js';
 import { foldStatement, projection } from './statements.js';
@@ -55,4 +56,20 @@ export async function foldInside(
   const answer = answerOf(batch, found as unknown as Counter);
   if (answer === 'late') throw refuse('database_unavailable');
   return answer;
+}
+
+/**
+ * Counts parts that fit, as the same transaction has `seen` in the counter. Where its period has ended in between, or a balance, the transaction
+ * begins anew.
+ */
+export async function countInside(
+  connection: Connection,
+  session: ClientSession,
+  inside: Inside & { readonly onlyBack?: false },
+  seen: Outcome,
+): Promise<void> {
+  const outcome = await foldInside(connection, session, inside);
+  const isCounted = fold(inside.parts, outcome).every(({ counts }) => counts);
+  if (!isCounted || outcome.from.getTime() !== seen.from.getTime())
+    throw beginAnew('The counter is not what it was a moment ago');
 }

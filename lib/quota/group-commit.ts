@@ -3,10 +3,10 @@ import { isTollgateError } from '../errors.js';
 import type { UsageKey } from '../models/usage.js';
 import { perConnection } from '../runtime/per-connection.js';
 import { transaction } from '../runtime/transaction.js';
-import { fold, newest, type Outcome, type Part, type Terms } from './batch.js';
+import { fold, newest, type Outcome, type Terms } from './batch.js';
 import { type Taken, takenOf } from './combiner.js';
 import { databaseClock } from './database-clock.js';
-import { foldInside } from './fold-inside.js';
+import { countInside, foldInside } from './fold-inside.js';
 import { Gathering } from './gathering.js';
 import { noteThreshold } from './note-threshold.js';
 import { nameOf } from './sender.js';
@@ -111,17 +111,16 @@ class GroupCommit {
     const counters = (members[0] as Waiting).demands;
     if (counters.length === 1) {
       const parts = members.map(({ demands }) => demands[0] as Demand);
-      const outcome = await this.#fold(session, parts);
+      const outcome = await foldInside(this.#connection, session, { ...whatOf(parts), parts });
       return fold(parts, outcome).map(({ counts: granted, used }) => ({
         granted,
         taken: new Map([[nameOf((parts[0] as Demand).key), this.#taken(outcome, granted, used)]]),
       }));
     }
+    const what = counters.map((_, index) => whatOf(members.map(({ demands }) => demands[index] as Demand)));
     const outcomes: Outcome[] = [];
-    for (const [index] of counters.entries()) {
-      const terms = members.map(({ demands }) => demands[index] as Demand);
-      outcomes.push(await this.#fold(session, terms, []));
-    }
+    for (const each of what)
+      outcomes.push(await foldInside(this.#connection, session, { ...each, parts: [] }));
     const used = outcomes.map((outcome) => outcome.used);
     const results = members.map(({ demands }): Result => {
       const after = demands.map(({ amount }, index) => (used[index] as number) + amount);
@@ -136,10 +135,10 @@ class GroupCommit {
       });
       return { granted, taken: new Map(taken) };
     });
-    for (const [index, outcome] of outcomes.entries()) {
-      const amount = (used[index] as number) - outcome.used;
-      const [demand] = members.map(({ demands }) => demands[index] as Demand) as [Demand];
-      if (amount > 0) await this.#fold(session, [{ ...demand, amount }]);
+    for (const [index, each] of what.entries()) {
+      const seen = outcomes[index] as Outcome;
+      const amount = (used[index] as number) - seen.used;
+      if (amount > 0) await countInside(this.#connection, session, { ...each, parts: [{ amount }] }, seen);
     }
     return results;
   }
@@ -147,18 +146,13 @@ class GroupCommit {
   #taken(outcome: Outcome, granted: boolean, used: number): Taken {
     return takenOf(outcome, { counts: granted, used }, databaseClock(this.#connection).now());
   }
-
-  /** Counts `parts` in one counter; without any it is locked for the transaction all the same. */
-  async #fold(
-    session: ClientSession,
-    demands: readonly Demand[],
-    parts: readonly Part[] = demands,
-  ): Promise<Outcome> {
-    const [{ key }] = demands as [Demand];
-    const terms = newest(demands.map((demand) => demand.terms));
-    return foldInside(this.#connection, session, { key, terms, parts });
-  }
 }
+
+/** The counter of demands for it, by the newest of their terms. */
+const whatOf = (demands: readonly Demand[]) => ({
+  key: (demands[0] as Demand).key,
+  terms: newest(demands.map(({ terms }) => terms)),
+});
 
 const groups = perConnection((connection) => new GroupCommit(connection));
 

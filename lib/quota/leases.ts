@@ -1,6 +1,8 @@
 import { setTimeout } from 'node:timers';
 import type { Connection } from 'mongoose';
+import { changeFeed } from '../runtime/change-feed.js';
 import { perConnection } from '../runtime/per-connection.js';
+import { Changes } from './changes.js';
 import { type Take, type Taken, take } from './combiner.js';
 import { databaseClock } from './database-clock.js';
 import { nameOf } from './sender.js';
@@ -13,6 +15,8 @@ interface Lease {
   readonly take: Take;
   /** By the monotonic clock, read before they were asked for. */
   readonly until: number;
+  /** How many changes had been heard of then. */
+  readonly heard: number;
 }
 
 interface Pool {
@@ -27,28 +31,29 @@ const lifetime = 5_000;
 
 /**
  * Spends units that were taken ahead in blocks, without asking the database for each. They count as used from the moment that they
- * are taken, so a process that dies leaves them used and never is too much granted. What is not spent within five seconds goes
- * back. Where no block is to be had any more each request asks for itself.
+ * are taken, so a process that dies leaves them used and never is too much granted. What is not spent within five seconds, or before
+ * something changes of what the subject may use, goes back. Where no block is to be had any more each request asks for itself.
  */
 class Leases {
   readonly #connection: Connection;
   readonly #pools = new Map<string, Pool>();
+  readonly #changes = new Changes();
 
   constructor(connection: Connection) {
     this.#connection = connection;
+    changeFeed(connection).onChange((subject) => this.#changes.hear(subject));
   }
 
   async take(request: Take, size: number): Promise<Taken> {
     const name = nameOf(request.key);
     const pool = this.#pools.get(name) ?? { lease: undefined, wanted: 0, filling: undefined };
     this.#pools.set(name, pool);
-    const at = databaseClock(this.#connection).now();
-    const spent = spend(pool, request, at);
+    const spent = this.#spend(pool, request);
     if (spent) return spent;
     pool.wanted += request.amount;
     pool.filling ??= Promise.resolve().then(() => this.#fill(name, pool, request, size));
     await pool.filling;
-    return spend(pool, request, at) ?? take(this.#connection, request);
+    return this.#spend(pool, request) ?? take(this.#connection, request);
   }
 
   /** Gives back what is left of all leases, as a process does before it ends. */
@@ -60,13 +65,13 @@ class Leases {
     await this.#return(name, pool);
     const amount = Math.min(Number.MAX_SAFE_INTEGER, pool.wanted + size);
     pool.wanted = 0;
-    const asked = performance.now();
+    const [asked, heard] = [performance.now(), this.#changes.count];
     const block = { ...request, amount };
     const taken = await take(this.#connection, block).catch(() => undefined); // each asks for itself then
     pool.filling = undefined;
     if (!taken?.granted) return;
     const until = asked + Math.min(lifetime, taken.to.getTime() - taken.at.getTime());
-    const lease: Lease = { left: amount, taken, take: block, until };
+    const lease: Lease = { left: amount, taken, take: block, until, heard };
     pool.lease = lease;
     const over = () => pool.lease === lease && this.#return(name, pool);
     setTimeout(over, Math.max(0, until - performance.now())).unref();
@@ -82,20 +87,20 @@ class Leases {
     lease.left = 0;
     await take(this.#connection, rest).catch(() => {}); // lost: too few are granted then, never too many
   }
-}
 
-/** Spends of a lease that holds now and knows as much as the request does. */
-function spend({ lease }: Pool, { amount, terms }: Take, at: Date): Taken | undefined {
-  if (!lease || lease.left < amount || lease.take.terms.version !== terms.version) return undefined;
-  if (performance.now() >= lease.until) return undefined;
-  lease.left -= amount;
-  const { used, remaining } = lease.taken;
-  return {
-    ...lease.taken,
-    at,
-    used: used - lease.left,
-    remaining: remaining === null ? null : remaining + lease.left,
-  };
+  /** Spends of a lease that holds now and knows as much as the request does: a reset begins another period of the same plan. */
+  #spend({ lease }: Pool, { key, amount, terms }: Take): Taken | undefined {
+    if (!lease || lease.left < amount || lease.take.terms.version !== terms.version) return undefined;
+    if (performance.now() >= lease.until || this.#changes.lastOf(key.s) > lease.heard) return undefined;
+    lease.left -= amount;
+    const { used, remaining } = lease.taken;
+    return {
+      ...lease.taken,
+      at: databaseClock(this.#connection).now(),
+      used: used - lease.left,
+      remaining: remaining === null ? null : remaining + lease.left,
+    };
+  }
 }
 
 const leases = perConnection((connection) => new Leases(connection));

@@ -6,7 +6,7 @@ import { subjectKey } from '../runtime/subject.js';
 import { transaction } from '../runtime/transaction.js';
 import { newest, type Part, type Terms } from './batch.js';
 import { forgetDenial } from './combiner.js';
-import { foldInside } from './fold-inside.js';
+import { countInside, foldInside } from './fold-inside.js';
 import { Gathering } from './gathering.js';
 import { nameOf } from './sender.js';
 
@@ -108,7 +108,8 @@ class Settler {
     );
     if (more.length === 0) return;
     const terms = newest(more.map((member) => member.terms));
-    const { used, capacity } = await foldInside(this.#connection, session, { key, terms, parts: [] });
+    const seen = await foldInside(this.#connection, session, { key, terms, parts: [] });
+    const { used, capacity } = seen;
     let room = capacity === null ? Number.POSITIVE_INFINITY : Math.max(0, capacity - used);
     const paid = more.map(({ hold, asked }) => {
       const units = Math.min(asked - hold.amount, Math.floor(room / hold.price));
@@ -117,7 +118,7 @@ class Settler {
     });
     const parts = paid.filter(({ cost }) => cost > 0).map(({ cost }) => ({ amount: cost }));
     if (parts.length === 0) return;
-    await foldInside(this.#connection, session, { key, terms, parts });
+    await countInside(this.#connection, session, { key, terms, parts }, seen);
     const updates = paid.map(({ filter, update }) => ({ updateOne: { filter, update } }));
     await Reservations(this.#connection).bulkWrite(updates as never[], { session });
   }

@@ -83,10 +83,30 @@ export function foldStatement(batch: Batch, sent: 'first' | 'again' | 'inside'):
   };
 }
 
-const isMissing = { $eq: [{ $type: '$to' }, 'missing'] };
-const isOver = { $or: [isMissing, { $lte: ['$to', '$$NOW'] }] };
-const orNone = (field: string) => ({ $ifNull: [field, []] });
 const never = endOfTime;
+const isMissing = { $eq: [{ $type: '$to' }, 'missing'] };
+const isForLife = { $eq: ['$to', never] };
+const isNewer = (version: number) => ({ $lt: [{ $ifNull: ['$lv', -1] }, version] });
+
+/** Whether the period has ended. One for life does when the counter's entitlements, or newer ones, count by another: nothing else would end it. */
+function overBy({ per, version }: Terms): object {
+  const byTime = [isMissing, { $lte: ['$to', '$$NOW'] }];
+  const byPlan = { $and: [isForLife, { $lte: ['$lv', version] }] };
+  return { $or: per === 'lifetime' ? byTime : [...byTime, byPlan] };
+}
+
+/** A counter under other entitlements, where they are newer: its period ends as it began, but one for life ends now if they count by another. */
+export function retuned({ limit, per, version }: Terms): object {
+  const isTheirs = isNewer(version);
+  return {
+    u: { $ifNull: ['$u', 0] },
+    lim: { $cond: [isTheirs, limit, '$lim'] },
+    lv: { $cond: [isTheirs, version, '$lv'] },
+    ...(per !== 'lifetime' && { to: { $cond: [{ $and: [isTheirs, isForLife] }, '$$NOW', '$to'] } }),
+  };
+}
+
+const orNone = (field: string) => ({ $ifNull: [field, []] });
 
 /** The period that holds `$$NOW`. */
 function periodOf({ per, anchor = new Date(0) }: Terms): { from: unknown; to: unknown } {
@@ -109,10 +129,10 @@ function periodOf({ per, anchor = new Date(0) }: Terms): { from: unknown; to: un
 /** The counter in the current period and under the newest entitlements; `$set` reads what was there before. */
 export function turned(terms: Terms): object {
   const { from, to } = periodOf(terms);
-  const isNewer = { $lt: [{ $ifNull: ['$lv', -1] }, terms.version] };
+  const [isOver, isTheirs] = [overBy(terms), isNewer(terms.version)];
   const before = {
     from: '$from',
-    to: '$to',
+    to: { $min: ['$to', '$$NOW'] },
     u: { $add: ['$u', { $ifNull: ['$o', 0] }, spentOf('$balances')] },
   };
   const isYoung = { $gt: ['$$slot.v.t', { $subtract: ['$$NOW', slotLife] }] };
@@ -123,9 +143,9 @@ export function turned(terms: Terms): object {
     to: { $cond: [isOver, to, '$to'] },
     u: { $cond: [isOver, 0, '$u'] },
     o: { $cond: [isOver, 0, { $ifNull: ['$o', 0] }] },
-    lim: { $cond: [isNewer, terms.limit, '$lim'] },
-    lv: { $cond: [isNewer, terms.version, '$lv'] },
-    balances: balancesNow(terms, from),
+    lim: { $cond: [isTheirs, terms.limit, '$lim'] },
+    lv: { $cond: [isTheirs, terms.version, '$lv'] },
+    balances: balancesNow(terms, from, isOver),
     past: {
       $cond: [
         { $and: [isOver, { $not: isMissing }] },
@@ -152,7 +172,7 @@ const spentOf = (balances: string) => ({ $sum: { $map: { input: orNone(balances)
  * Balances that are not over; in a new period what was spent begins at none, and what the old one left may be carried over. What was
  * spent of one that expires within the period still stands there: it was used in this period.
  */
-function balancesNow({ rollover, per }: Terms, from: unknown): object {
+function balancesNow({ rollover, per }: Terms, from: unknown, isOver: object): object {
   const isLive = { $gt: ['$$b.e', '$$NOW'] };
   const input = orNone('$balances');
   const live = { $filter: { input, as: 'b', cond: isLive } };
@@ -169,7 +189,10 @@ function balancesNow({ rollover, per }: Terms, from: unknown): object {
   return { $cond: [isOver, { $concatArrays: [renewed, kept] }, { $concatArrays: [live, emptied] }] };
 }
 
-/** What the period before left unused, up to the cap; a period in which nobody came left all. */
+/**
+ * What the period before left unused, up to the cap; a period in which nobody came left all. One that ends within the new one, since plan
+ * or anchor have changed, leaves nothing over: its limit was another.
+ */
 function carried({ cap, periods }: NonNullable<Terms['rollover']>, per: string, from: unknown): object {
   const unit = per === 'billing' ? 'month' : per;
   const unused = { $cond: [{ $eq: ['$to', from] }, { $subtract: ['$lim', '$u'] }, '$lim'] };
@@ -177,7 +200,8 @@ function carried({ cap, periods }: NonNullable<Terms['rollover']>, per: string, 
   const name = { $concat: ['rollover ', { $dateToString: { date: from } }] };
   const expires = { $dateAdd: { startDate: from, unit, amount: periods } };
   const balance = { i: name, l: units, s: 0, e: expires };
-  const some = { $and: [{ $not: isMissing }, { $ne: ['$lim', null] }, { $gt: [units, 0] }] };
+  const isBefore = { $lte: ['$to', from] };
+  const some = { $and: [{ $not: isMissing }, isBefore, { $ne: ['$lim', null] }, { $gt: [units, 0] }] };
   return { $cond: [some, [balance], []] };
 }
 

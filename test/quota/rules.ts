@@ -93,8 +93,8 @@ export const rules: readonly Rule[] = [
   {
     rule: 'the newest entitlements decide',
     file: 'statements',
-    text: "{ $lt: [{ $ifNull: ['$lv', -1] }, terms.version] }",
-    without: "{ $ne: ['$lv', terms.version] }",
+    text: "{ $lt: [{ $ifNull: ['$lv', -1] }, version] }",
+    without: "{ $ne: ['$lv', version] }",
     shows: 'an older entitlement never replaces a newer one',
   },
   {

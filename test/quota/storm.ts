@@ -6,7 +6,7 @@ import { randomOf } from '../../kit/random.js';
 import { refuse } from '../../lib/errors.js';
 import type { Terms } from '../../lib/quota/batch.js';
 import { take } from '../../lib/quota/combiner.js';
-import { retune } from '../../lib/quota/counters.js';
+import { lockCounters, retune } from '../../lib/quota/counters.js';
 import { transaction } from '../../lib/runtime/transaction.js';
 import { tamper } from './engine.js';
 import { witness } from './witness.js';
@@ -102,15 +102,17 @@ async function changeLimit(
   const version = Math.max(1, ...views.map((view) => view.get(key)?.version ?? 1)) + 1;
   const limit = random() < 0.05 ? null : Math.floor(smallest + random() * (most - smallest));
   const subject = { type: 'user', id: counterOf(key).slice('user:'.length) } as const;
-  await transaction(sound, (session) =>
-    retune(sound, session, { subject, version, limitOf: () => limit }),
-  ).catch(
+  const terms = { limit, per: 'lifetime', version } as const;
+  await transaction(sound, async (session) => {
+    await lockCounters(sound, session, subject);
+    await retune(sound, session, { subject, version, terms: new Map([[feature, terms]]) });
+  }).catch(
     () => {}, // in the course of an election; then nobody hears of it either
   );
   views.forEach((view) => {
     setTimeout(() => {
       const known = view.get(key)?.version ?? 0;
-      if (known < version) view.set(key, { limit, per: 'lifetime', version });
+      if (known < version) view.set(key, terms);
     }, random() * 50);
   });
 }

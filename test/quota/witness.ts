@@ -5,7 +5,8 @@ interface Row {
   readonly _id: { readonly s: string; readonly f: string };
   readonly u: number;
   readonly lim?: number | null;
-  readonly from: Date;
+  /** Not there before the first use. */
+  readonly from?: Date;
   readonly p?: Readonly<Record<string, { readonly n: number }>>;
 }
 
@@ -48,7 +49,7 @@ export async function witness(connection: Connection): Promise<() => Promise<See
 
 function wrongIn(before: Row | null | undefined, { _id, u, lim, from, p = {} }: Row): string[] {
   const wrong: string[] = [];
-  const then = before?.from.getTime() === from.getTime() ? before.u : 0;
+  const then = before?.from?.getTime() === from?.getTime() ? (before?.u ?? 0) : 0;
   if (lim === undefined) wrong.push(`${_id.s}: has no limit`);
   if (lim !== null && lim !== undefined && u > then && u > lim)
     wrong.push(`${_id.s}: rose to ${u} above ${lim}`);

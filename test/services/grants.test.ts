@@ -186,6 +186,20 @@ describe('grantCredits()', () => {
     expect(await consume('images', 41)).to.include({ used: 112, remaining: 0 });
   });
 
+  it('refuses none because of what periods have left over, and spends all of it', async () => {
+    const { consume, codeOf, give } = await granted();
+    await give('images', 1);
+    const carried = times(24, (index) => ({ ...balance(index), i: `rollover 2026-01-${10 + index}` }));
+    await inspector()
+      .collection('tollgate_usage')
+      .updateOne({ '_id.f': 'images' }, {
+        $push: { balances: { $each: [...carried, ...times(98, balance)] } },
+      } as never);
+    expect(await codeOf(give('images', 1))).to.equal('granted');
+    expect(await codeOf(give('images', 1))).to.equal('conflict');
+    expect(await consume('images', 134)).to.include({ used: 134, remaining: 0 });
+  });
+
   it('asks the application, and says who did it', async () => {
     const { codeOf, give } = await granted();
     const authorize = ({ role }: { role: string }) => role === 'support';

@@ -1,6 +1,14 @@
 import { expect } from 'chai';
 import type { Connection } from 'mongoose';
-import { assignPlan, consumeQuota, refundQuota, shutDown, syncPlans, Usage } from '../../lib/index.js';
+import {
+  assignPlan,
+  consumeQuota,
+  refundQuota,
+  resetUsage,
+  shutDown,
+  syncPlans,
+  Usage,
+} from '../../lib/index.js';
 import { watchCommands } from '../support/commands.js';
 import { connect, countBy, emptyWorld, inspector, times, until } from '../support/world.js';
 
@@ -92,6 +100,27 @@ describe('a lease', () => {
     const last = await consume();
     expect(last.resetsAt).to.deep.equal(over);
     await until(async () => Number((await consume()).resetsAt) > Number(over));
+  });
+
+  it('is not spent when the usage was reset, nor soon by another process', async () => {
+    const { shared, attempt, consume } = await leasing(100);
+    await consume();
+    await resetUsage({ ...shared, subject });
+    const outcomes = await Promise.all(times(150, () => attempt()));
+    expect(countBy(outcomes, 'outcome')).to.deep.equal({ done: 100, quota_exceeded: 50 });
+
+    const other = { connection: await connect(), subject: { type: 'user', id: 'ada' } as const };
+    const elsewhere = () => consumeQuota({ ...other, feature: 'images', lease: 99 });
+    const { startedAt } = await elsewhere();
+    await resetUsage({ ...shared, subject: other.subject });
+    const since = performance.now();
+    await until(async () => (await elsewhere()).startedAt > startedAt);
+    expect(performance.now() - since).to.be.below(2_500); // by itself it ends after five seconds
+  });
+
+  it('tells from the first how long the period lasts', async () => {
+    const { consume } = await leasing(100);
+    expect((await consume()).secondsLeft).to.be.within(1, 86_400);
   });
 
   it('takes back what is refunded', async () => {

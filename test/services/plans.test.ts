@@ -28,7 +28,7 @@ describe('definePlans()', () => {
       projects: 3,
       credits: { limit: 50, per: 'month' },
       videos: { credits: 5 },
-      images: { limit: 0, per: 'hour', rollover: { cap: 5, periods: 2 }, overage: { cap: 10 } },
+      images: { limit: 0, per: 'hour', rollover: { cap: 5, periods: 24 }, overage: { cap: 10 } },
       tokens: { limit: 'unlimited', per: 'lifetime' },
       pages: { limit: 7, per: 'day', overage: { cap: 'unlimited' } },
     } as const;
@@ -50,6 +50,10 @@ describe('definePlans()', () => {
       [{ limit: 1, per: 'week' }, /\[x\]\[per\] must be one of/],
       [{ ...day, rollover: {} }, /\[x\]\[rollover\]\[cap\] is required/],
       [{ ...day, rollover: { cap: 1, period: 2 } }, /\[rollover\]\[period\] is unknown/],
+      [
+        { ...day, rollover: { cap: 1, periods: 25 } },
+        /\[rollover\]\[periods\] must be less than or equal to 24/,
+      ],
       [{ limit: 1, per: 'lifetime', rollover: { cap: 1 } }, /\[rollover\] is not allowed/],
       [{ limit: 'unlimited', per: 'day', overage: { cap: 1 } }, /\[overage\] is not allowed/],
       [{ ...day, overage: true }, /\[overage\] must be/],

@@ -7,7 +7,7 @@ export interface Allowance {
   readonly limit: number | 'unlimited';
   /** Calendar periods in UTC; `'billing'` are months from the subject's anchor. */
   readonly per: Period;
-  /** What is left at a period's end stays usable in the next `periods` (default 1), `cap` units of it at most. */
+  /** What is left at a period's end stays usable in the next `periods` (default 1, 24 at most), `cap` units of it at most. */
   readonly rollover?: { readonly cap: number; readonly periods?: number | undefined } | undefined;
   /** Units that a period grants beyond its limit, to be charged for; without it nothing is. */
   readonly overage?: { readonly cap: number | 'unlimited' } | undefined;
@@ -39,6 +39,8 @@ export const codePattern = /^[a-z][a-z0-9-]{0,63}$/;
 
 export const units = Joi.number().integer().min(0).max(Number.MAX_SAFE_INTEGER);
 const some = units.min(1);
+/** What a period leaves over is a balance of its own for as long: each write of the counter looks at all of them. */
+const longest = some.max(24);
 
 const so = (then: Joi.Schema, otherwise?: Joi.Schema) => ({ then, ...(otherwise && { otherwise }) });
 
@@ -47,7 +49,7 @@ export function featuresSchema<F = Feature>(
   ...unlimited: [unknown, ...unknown[]]
 ): Joi.ObjectSchema<Readonly<Record<string, F>>> {
   const endless = Joi.valid(...unlimited);
-  const carried = Joi.object({ cap: some.required(), periods: some });
+  const carried = Joi.object({ cap: some.required(), periods: longest });
   const beyond = Joi.object({ cap: Joi.alternatives(some, endless).required() });
   const allowance = Joi.object({
     limit: Joi.alternatives(units, endless).required(),

@@ -1,6 +1,7 @@
 import type { ClientSession, Connection } from 'mongoose';
 import { recordAudit } from '../../audit/record-audit.js';
 import { changed } from '../../models/revocation.js';
+import { lockCounters } from '../../quota/counters.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
 import { type Subject, subjectKey, subjectSchema } from '../../runtime/subject.js';
@@ -18,7 +19,8 @@ export const subjectOperation = { subject: subjectSchema.required(), ...authorit
 export type Act = { readonly action: string; readonly details?: Readonly<Record<string, unknown>> } | null;
 
 /**
- * Asks the application whether it may be done; then does it in one transaction with its audit entry and the news of it.
+ * Asks the application whether it may be done; then does it in one transaction with its audit entry and the news of it. What the subject has
+ * counters of nobody counts meanwhile, so that it is done soon however busy they are.
  *
  * @returns whether anything was
  * @throws {TollgateError} `permission_missing` (403), `database_unavailable` (503), and what `work` throws
@@ -32,6 +34,7 @@ export async function operate(
   const { subject: target } = operation;
   const organization = target.type === 'organization' ? (objectId(target.id) ?? undefined) : undefined;
   return transaction(connection, async (session) => {
+    await lockCounters(connection, session, target);
     const act = await work(connection, session);
     if (act === null) return false;
     await changed(connection, session, subjectKey(target));
