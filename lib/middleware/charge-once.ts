@@ -8,6 +8,7 @@ import { consumeOnce } from '../services/plans/consume-once.js';
 import { refundQuota } from '../services/plans/consume-quota.js';
 import type { QuotaState } from '../services/plans/quota-state.js';
 import { claimFor } from './idempotency-key.js';
+import { outermostOf } from './under-claims.js';
 
 export interface Charge {
   readonly key: string;
@@ -33,7 +34,8 @@ export async function chargeOnce(
   const claims: Claim[] = [];
   try {
     for (const [feature, amount] of Object.entries(amounts)) {
-      const claim = await claimFor(ctx, connection, key, { subject, feature, window });
+      const within = outermostOf(ctx) ?? claims[0];
+      const claim = await claimFor(ctx, connection, key, { subject, feature, window, within });
       const met = await consumeOnce(connection, { subject, feature, amount, strict }, claim);
       if ('answer' in met) return met;
       quota[feature] = met.state;

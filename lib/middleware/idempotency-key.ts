@@ -15,6 +15,8 @@ export interface ClaimedFor {
   readonly feature: string;
   /** Seconds. */
   readonly window: number;
+  /** The claim that keeps the answer of the request, where another guard has one already. */
+  readonly within: Claim | undefined;
 }
 
 /**
@@ -38,14 +40,14 @@ export async function claimFor(
   ctx: ParameterizedContext,
   connection: Connection,
   k: string,
-  { subject, feature: f, window }: ClaimedFor,
+  { subject, feature: f, window, within }: ClaimedFor,
 ): Promise<Claim> {
   const { apiKey } = ctx.state as Partial<SignedIn>;
   const { routerPath, method: m } = ctx as ParameterizedContext & { routerPath?: unknown };
   const o = `user:${signedIn(ctx).id}`;
   const c = apiKey ? `key:${apiKey.id}` : 'user';
   const key = { o, c, s: subjectKey(subject), m, r: String(routerPath ?? ctx.path), f, k };
-  return claimBook(connection).claim(key, await hashOf(ctx), window * 1_000);
+  return claimBook(connection).claim(key, await hashOf(ctx), window * 1_000, within);
 }
 
 const hashed = Symbol('koa-tollgate.request hash');

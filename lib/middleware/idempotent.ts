@@ -7,7 +7,7 @@ import { type Description, described } from './described.js';
 import type { Guard } from './guard.js';
 import { claimFor, idempotencyKeyOf } from './idempotency-key.js';
 import { type SubjectChoice, subjectChoice, subjectOf } from './subject-of.js';
-import { replay, underClaims } from './under-claims.js';
+import { outermostOf, replay, underClaims } from './under-claims.js';
 
 export interface IdempotentOptions extends SharedOptions {
   /** Seconds for which a key is remembered, 604,800 (a week) at most. Default 86,400 (a day). */
@@ -34,7 +34,7 @@ const own = {
  *
  * Refuses with 401 `token_missing`; 400 `validation_failed` (a key that is longer than 255 characters or not printable); 409
  * `idempotency_in_progress` while the first is running, or when its process has died within 10 s; 409 `conflict` when its answer could not
- * be kept; 422 `idempotency_mismatch` when its path or body was another; 503 `database_unavailable`.
+ * be kept; 422 `idempotency_mismatch` when its path or body was another; 503 `overloaded`, `database_unavailable`.
  *
  * @example router.post('/orders', idempotent(), order);
  */
@@ -51,7 +51,9 @@ export function idempotent(options: IdempotentOptions = {}): Guard<SignedIn> {
     if (key === undefined) return next();
     const connection = connectionOf(ctx, read.connection);
     const subject = await subjectOf(ctx, read.subject);
-    const wanted = await claimFor(ctx, connection, key, { subject, feature: '', window: read.window });
+    const { window } = read;
+    const within = outermostOf(ctx);
+    const wanted = await claimFor(ctx, connection, key, { subject, feature: '', window, within });
     const met = await openOnce(connection, wanted);
     if ('answer' in met) return replay(ctx, met.answer);
     await underClaims(ctx, connection, [met.claim], next, 'freed');

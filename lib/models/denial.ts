@@ -12,7 +12,7 @@ export interface StoredDenial {
 }
 
 /** Refusals that are kept of a counter. */
-const kept = 10;
+export const kept = 10;
 
 /** The last refusals of each counter, so that somebody can be told why. */
 export const denialSchema = new Schema(
@@ -26,11 +26,15 @@ export const denialSchema = new Schema(
     collection: 'tollgate_denials',
     strict: 'throw',
     statics: {
-      async note(denials: readonly { readonly key: UsageKey; readonly denial: StoredDenial }[]) {
-        const operations = denials.map(({ key, denial }) => ({
+      /** Adds the last refusals of counters, one or more of each, to those that are kept. */
+      async note(counters: readonly { readonly key: UsageKey; readonly denials: readonly StoredDenial[] }[]) {
+        const operations = counters.map(({ key, denials }) => ({
           updateOne: {
             filter: { subject: key.s, feature: key.f },
-            update: { $set: { at: denial.at }, $push: { last: { $each: [denial], $slice: -kept } } },
+            update: {
+              $set: { at: denials.at(-1)?.at },
+              $push: { last: { $each: denials, $slice: -kept } },
+            },
             upsert: true,
           },
         }));

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout } from 'node:timers';
 import type { Connection, mongo } from 'mongoose';
+import { isTollgateError } from '../errors.js';
 import { type ClaimKey, type ClaimRow, Claims, type Position, type StoredAnswer } from '../models/claim.js';
 import { ClaimedBatches } from '../models/claimed-batch.js';
 import { inBulk } from '../runtime/in-bulk.js';
@@ -15,11 +16,15 @@ export interface Claim {
   readonly hash: string;
   /** Milliseconds. */
   readonly window: number;
+  /** The claim that keeps the answer of the request, where that is another: this one is never remembered longer. */
+  readonly within: Claim | undefined;
   readonly run: string;
   /** When it was made, in milliseconds of this process. */
   readonly since: number;
   /** False until it stands in the database. */
   isHeld: boolean;
+  /** Until when it is remembered, as far as that is known to be written. */
+  expiresAt: Date;
   /** What was charged for it. */
   charge: Position | null;
   /** Units of the charge that were given back. */
@@ -73,11 +78,12 @@ export class ClaimBook {
   }
 
   /** A new run of a request with a key; nothing is written yet. */
-  claim(key: ClaimKey, hash: string, window: number): Claim {
+  claim(key: ClaimKey, hash: string, window: number, within?: Claim): Claim {
     this.#runs += 1;
     const run = `${this.#process}.${this.#runs}`;
     const since = performance.now();
-    return { key, hash, window, run, since, isHeld: false, charge: null, given: 0 };
+    const nothing = { isHeld: false, expiresAt: new Date(0), charge: null, given: 0 };
+    return { key, hash, window, within, run, since, ...nothing };
   }
 
   /** Claims a key for a request that nothing is charged for; false: somebody has it. */
@@ -91,9 +97,11 @@ export class ClaimBook {
    * so. Tells of every part whether it may be sent: of the others somebody else has the key.
    */
   async enter(batch: Batch, parts: readonly ClaimedPart[]): Promise<boolean[]> {
-    const stored = this.#enterBatch(batch, parts);
-    const entered = await Promise.all(parts.map((part, i) => this.#point(batch, part, i)));
-    if (!(await stored)) throw new Error('The batch comes too late'); // somebody has given it up
+    const [isStored, ...entered] = await Promise.all([
+      this.#enterBatch(batch, parts),
+      ...parts.map((part, i) => this.#point(batch, part, i)),
+    ]);
+    if (!isStored) throw new Error('The batch comes too late'); // somebody has given it up
     if (entered.includes(false)) {
       const left = partsOf(parts).filter(({ i }) => entered[i]);
       await this.#changeBatch({ q: { _id: idOf(batch) }, u: { $set: { parts: left } } });
@@ -143,17 +151,27 @@ export class ClaimBook {
     await this.#changeBatch({ q: { _id: idOf(batch), outcome: null }, u: { $set: { outcome: met } } });
   }
 
-  /** Notes that units of the charge are about to be given back; false: another did so first. */
+  /** Notes that units of the charge are about to be given back, or with a negative number that they were not; false: another did so first. */
   async give(claim: Claim, units: number): Promise<boolean> {
     const [before, given] = [claim.given, claim.given + units];
     claim.given = given;
-    return this.#set(claim, { given }, (row) => row.given === given, { refund: null, given: before });
+    try {
+      return await this.#set(claim, { given }, (row) => row.given === given, { refund: null, given: before });
+    } catch (error) {
+      if (isTollgateError(error, 'overloaded')) claim.given -= units; // it was not sent
+      throw error;
+    }
   }
 
-  /** From now on the claim is held for as long as this process runs, until it is finished, let go or freed. */
+  /** From now on the claim is held for as long as this process runs, until it is finished, let go, freed or dropped. */
   hold(claim: Claim): void {
     this.#running.add(claim);
     this.#watch();
+  }
+
+  /** Says no more that the claim is held: whoever comes in some seconds may take it over. */
+  drop(claim: Claim): void {
+    this.#running.delete(claim);
   }
 
   /** Keeps the answer to be given again. */
@@ -167,7 +185,8 @@ export class ClaimBook {
   /** Whoever comes next with the key may take the claim over, with what was charged for it. */
   async letGo(claim: Claim): Promise<void> {
     this.#running.delete(claim);
-    await this.#set(claim, { until: this.#in(0), expiresAt: this.#in(claim.window) });
+    claim.expiresAt = this.#endOf(claim);
+    await this.#set(claim, { until: this.#in(0), expiresAt: claim.expiresAt });
     await this.#keepCharge(claim);
   }
 
@@ -185,13 +204,9 @@ export class ClaimBook {
 
   /** Takes over a claim that nobody holds any more, as it was read; null: another was faster. */
   async takeOver({ _id: key, run, until, charge, given }: ClaimRow, anew: Claim): Promise<Claim | null> {
-    const claim: Claim = { ...anew, charge, given, isHeld: true };
-    const set = {
-      run: claim.run,
-      until: this.#in(lease),
-      expiresAt: this.#in(claim.window),
-      refund: null,
-    };
+    const expiresAt = this.#endOf(anew);
+    const claim: Claim = { ...anew, charge, given, expiresAt, isHeld: true };
+    const set = { run: claim.run, until: this.#in(lease), expiresAt, refund: null };
     const change = {
       key,
       q: { _id: key, run, until },
@@ -220,9 +235,17 @@ export class ClaimBook {
     return ids.map((id) => found.get(id));
   });
 
-  #rowOf({ key: _id, hash, run, charge, window }: Claim, until: Date): ClaimRow {
-    const expiresAt = this.#in(window);
+  #rowOf(claim: Claim, until: Date): ClaimRow {
+    const { key: _id, hash, run, charge } = claim;
+    claim.expiresAt = this.#endOf(claim);
+    const { expiresAt } = claim;
     return { _id, hash, run, until, expiresAt, charge, refund: null, given: 0, answer: null };
+  }
+
+  /** What was charged within another claim must not be had again once that one's answer is forgotten. */
+  #endOf({ window, within }: Claim): Date {
+    const end = this.#in(window);
+    return within && within.expiresAt < end ? within.expiresAt : end;
   }
 
   #set(
@@ -247,12 +270,16 @@ export class ClaimBook {
     setTimeout(() => {
       this.#isWatching = false;
       for (const claim of this.#running) {
-        const set = { until: this.#in(lease), expiresAt: this.#in(claim.window) };
-        void this.#set(claim, set).catch(() => {}); // said again in a moment
+        void this.#renew(claim).catch(() => {}); // said again in a moment
         void this.#keepCharge(claim).catch(() => {});
       }
       if (this.#running.size > 0) this.#watch();
     }, glance).unref();
+  }
+
+  async #renew(claim: Claim): Promise<void> {
+    const expiresAt = this.#endOf(claim);
+    if (await this.#set(claim, { until: this.#in(lease), expiresAt })) claim.expiresAt = expiresAt;
   }
 
   #in(milliseconds: number): Date {

@@ -3,6 +3,7 @@ import { isTollgateError } from '../errors.js';
 import type { UsageKey } from '../models/usage.js';
 import { perConnection } from '../runtime/per-connection.js';
 import { transaction } from '../runtime/transaction.js';
+import { type Patient, stillWaiting } from '../runtime/waiting-line.js';
 import { fold, newest, type Outcome, type Terms } from './batch.js';
 import { type Taken, takenOf } from './combiner.js';
 import { databaseClock } from './database-clock.js';
@@ -35,9 +36,8 @@ export interface Member {
   readonly writes: readonly Write[];
 }
 
-interface Waiting extends Member {
+interface Waiting extends Member, Patient {
   resolve(taken: Result): void;
-  reject(error: unknown): void;
 }
 
 /** What became of a member. Where a demand could not be met nothing was taken, of the others neither. */
@@ -63,7 +63,8 @@ class GroupCommit {
     const demands = [...member.demands].sort((one, other) => (nameOf(one.key) < nameOf(other.key) ? -1 : 1));
     const name = JSON.stringify(demands.map(({ key }) => nameOf(key)));
     return new Promise((resolve, reject) => {
-      this.#groups.join(name, { demands, writes: member.writes, resolve, reject });
+      const since = performance.now();
+      this.#groups.join(name, { demands, writes: member.writes, since, resolve, reject });
     });
   }
 
@@ -80,10 +81,11 @@ class GroupCommit {
       });
     } catch (error) {
       if (members.length === 1) return (members[0] as Waiting).reject(error);
-      if (isTollgateError(error)) return members.forEach(({ reject }) => void reject(error)); // the database's, nobody's own
+      if (isTollgateError(error, 'database_unavailable'))
+        return members.forEach(({ reject }) => void reject(error)); // nobody's own
       const half = members.length >> 1;
-      await this.#settle(members.slice(0, half));
-      await this.#settle(members.slice(half));
+      await this.#settle(stillWaiting(members.slice(0, half)));
+      await this.#settle(stillWaiting(members.slice(half)));
     }
   }
 

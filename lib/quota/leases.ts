@@ -44,6 +44,11 @@ class Leases {
     changeFeed(connection).onChange((subject) => this.#changes.hear(subject));
   }
 
+  /** Counters of which there is a lease, or one is asked for. */
+  get count(): number {
+    return this.#pools.size;
+  }
+
   async take(request: Take, size: number): Promise<Taken> {
     const name = nameOf(request.key);
     const pool = this.#pools.get(name) ?? { lease: undefined, wanted: 0, filling: undefined };
@@ -62,26 +67,36 @@ class Leases {
   }
 
   async #fill(name: string, pool: Pool, request: Take, size: number): Promise<void> {
-    await this.#return(name, pool);
+    void this.#return(name, pool); // it stands before the block in the same batch
     const amount = Math.min(Number.MAX_SAFE_INTEGER, pool.wanted + size);
     pool.wanted = 0;
     const [asked, heard] = [performance.now(), this.#changes.count];
     const block = { ...request, amount };
-    const taken = await take(this.#connection, block).catch(() => undefined); // each asks for itself then
-    pool.filling = undefined;
-    if (!taken?.granted) return;
-    const until = asked + Math.min(lifetime, taken.to.getTime() - taken.at.getTime());
-    const lease: Lease = { left: amount, taken, take: block, until, heard };
+    try {
+      const taken = await take(this.#connection, block);
+      if (taken.granted)
+        this.#begin(name, pool, { left: amount, taken, take: block, until: end(taken, asked), heard });
+    } finally {
+      pool.filling = undefined;
+      if (!pool.lease) this.#forget(name, pool); // each asks for itself then
+    }
+  }
+
+  #begin(name: string, pool: Pool, lease: Lease): void {
     pool.lease = lease;
     const over = () => pool.lease === lease && this.#return(name, pool);
-    setTimeout(over, Math.max(0, until - performance.now())).unref();
+    setTimeout(over, Math.max(0, lease.until - performance.now())).unref();
+  }
+
+  #forget(name: string, pool: Pool): void {
+    if (this.#pools.get(name) === pool) this.#pools.delete(name);
   }
 
   /** Ends a lease that is over, or replaced. */
   async #return(name: string, pool: Pool): Promise<void> {
     const { lease } = pool;
     pool.lease = undefined;
-    if (!pool.filling) this.#pools.delete(name);
+    if (!pool.filling) this.#forget(name, pool);
     if (!lease || lease.left === 0) return;
     const rest = { ...lease.take, amount: -lease.left, from: lease.taken.from };
     lease.left = 0;
@@ -103,11 +118,18 @@ class Leases {
   }
 }
 
+/** When a block that was asked for then is over, or its period. */
+const end = ({ to, at }: Taken, asked: number): number =>
+  asked + Math.min(lifetime, to.getTime() - at.getTime());
+
 const leases = perConnection((connection) => new Leases(connection));
 
 /** Takes `amount` of a quota from a block of at least `size` units that was taken ahead. */
 export const takeAhead = (connection: Connection, request: Take, size: number): Promise<Taken> =>
   leases(connection).take(request, size);
+
+/** Of how many counters something is remembered, so that it can be seen that it is not of every one. */
+export const countersLeased = (connection: Connection): number => leases(connection).count;
 
 /** Gives back what this process has taken ahead of all counters. */
 export const endLeases = (connection: Connection): Promise<void> => leases(connection).end();

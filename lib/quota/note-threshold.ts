@@ -30,7 +30,8 @@ class Levels {
   readonly #backlog: Backlog<Noted>;
 
   constructor(connection: Connection) {
-    this.#backlog = new Backlog(20, async (reached) => {
+    this.#backlog = new Backlog(20, thresholds.length, async (noted) => {
+      const reached = noted.flat();
       try {
         await database(() => Thresholds(connection).insertMany(reached.map(asRow), { ordered: false }));
       } catch (error) {
@@ -50,7 +51,7 @@ class Levels {
     if (level <= before || used === 0) return;
     this.#noted.set(name, { from: from.getTime(), level });
     for (const threshold of thresholds)
-      if (threshold > before && threshold <= level) this.#backlog.add({ ...reached, key, threshold });
+      if (threshold > before && threshold <= level) this.#backlog.add(name, { ...reached, key, threshold });
   }
 }
 

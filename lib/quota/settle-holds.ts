@@ -4,6 +4,7 @@ import type { UsageKey } from '../models/usage.js';
 import { perConnection } from '../runtime/per-connection.js';
 import { subjectKey } from '../runtime/subject.js';
 import { transaction } from '../runtime/transaction.js';
+import type { Patient } from '../runtime/waiting-line.js';
 import { newest, type Part, type Terms } from './batch.js';
 import { forgetDenial } from './combiner.js';
 import { countInside, foldInside } from './fold-inside.js';
@@ -20,10 +21,9 @@ export interface Settlement {
   readonly terms?: Terms | undefined;
 }
 
-interface Waiting extends Settlement {
+interface Waiting extends Settlement, Patient {
   /** True when this settled it, false when the hold was not held any more, had expired, or has not yet. */
   resolve(settled: boolean): void;
-  reject(error: unknown): void;
 }
 
 /** The counter that a hold was taken of. */
@@ -47,7 +47,7 @@ class Settler {
   settle(settlement: Settlement): Promise<boolean> {
     const name = nameOf(keyOf(settlement.hold));
     return new Promise((resolve, reject) => {
-      this.#groups.join(name, { ...settlement, resolve, reject });
+      this.#groups.join(name, { ...settlement, since: performance.now(), resolve, reject });
     });
   }
 

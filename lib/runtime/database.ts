@@ -2,7 +2,7 @@ import { setTimeout } from 'node:timers';
 import { refuse } from '../errors.js';
 
 /** Milliseconds that one call to the database may take, so that a request without an answer ends within 2 s. */
-const patience = 1_500;
+export const patience = 1_500;
 
 /**
  * Runs `work` against the database and gives up after 1.5 s.

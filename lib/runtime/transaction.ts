@@ -24,13 +24,17 @@ export async function transaction<T>(
     return work(session);
   };
   try {
-    return await database(() => run(connection, attempt));
+    return await database(() => inSession(connection, attempt));
   } finally {
     over = true;
   }
 }
 
-async function run<T>(connection: Connection, attempt: (session: ClientSession) => Promise<T>): Promise<T> {
+/** Runs a transaction in a session of its own, without a bound; what it marked as changed is forgotten in the end. */
+export async function inSession<T>(
+  connection: Connection,
+  attempt: (session: ClientSession) => Promise<T>,
+): Promise<T> {
   const session = await connection.startSession();
   const changed = new Set<string>();
   changes.set(session, changed);

@@ -47,8 +47,8 @@ const ran = async (name = 'images') => (await runs(inspector()).findOne({ _id: n
 
 /** As if whoever runs with a key had been silent for long. */
 const letGo = () => Claims(inspector()).updateMany({}, { $set: { until: new Date(0) } });
-const expire = () =>
-  Claims(inspector()).updateMany({}, { $set: { until: new Date(0), expiresAt: new Date(1) } });
+const expire = (which: object = {}) =>
+  Claims(inspector()).updateMany(which, { $set: { until: new Date(0), expiresAt: new Date(1) } });
 
 describe('a request with an Idempotency-Key', () => {
   for (const [route, name] of [
@@ -265,6 +265,61 @@ describe('a request with an Idempotency-Key', () => {
     expect(await Claims(inspector()).countDocuments()).to.equal(1);
   });
 
+  for (const [path, searches] of [
+    ['/several', 2],
+    ['/twice', 1],
+  ] as const)
+    it(`is charged anew of every quota of its route as soon as its answer is forgotten, at ${path}`, async () => {
+      const { bob, used } = await metered();
+      for (const run of [1, 2]) {
+        const { headers } = await bob('a').post(path).expect(201);
+        expect(headers).not.to.have.property('idempotency-replayed');
+        expect([await used(), await used('searches')]).to.deep.equal([run, run * searches]);
+        await expire({ '_id.f': 'images' }); // the claim that has the answer
+      }
+    });
+
+  it('is charged anew when the window of a guard before quota() is over, and free again before', async () => {
+    const { bob, used } = await metered();
+    for (const run of [1, 2, 3]) {
+      await bob('a').post('/guarded').expect(201);
+      await bob('a').post('/guarded').expect(201);
+      expect([await used(), await ran('guarded')]).to.deep.equal([run, run]);
+      await expire({ '_id.f': '' });
+    }
+  });
+
+  it('keeps its charge while a middleware between two guards, or the handler, fails', async () => {
+    const { bob, used } = await metered();
+    for (const wish of [{ outside: 500 }, { status: 404 }] satisfies Wish[]) {
+      const key = JSON.stringify(wish);
+      const status = wish.outside ?? wish.status ?? 0;
+      await bob(key).post('/guarded', wish).expect(status);
+      await bob(key).post('/guarded', wish).expect(status);
+    }
+    expect([await used(), await ran('guarded')]).to.deep.equal([2, 4]);
+  });
+
+  it('keeps numbers and booleans, which are sent as JSON, and holds the key no longer than its request', async function () {
+    this.timeout(30_000);
+    const { bob, used } = await metered();
+    for (const path of ['/images', '/orders'])
+      for (const [kind, value] of [
+        ['number', 42],
+        ['boolean', true],
+      ] as const) {
+        const first = await bob(kind).post(path, { kind }).expect(201);
+        const second = await bob(kind).post(path, { kind }).expect(201);
+        expect([first.body, second.body]).to.deep.equal([value, value]);
+        expect(second.headers).to.include({ 'idempotency-replayed': 'true' });
+      }
+    expect(await used()).to.equal(2);
+
+    await bob('endless').post('/images', { kind: 'endless' }).expect(500);
+    await bob('endless').post('/images', { kind: 'endless' }).expect(500);
+    expect([await used(), await ran()]).to.deep.equal([3, 4]); // an answer that cannot be sent is a failure
+  });
+
   it('is remembered alike by processes whose clocks are ten minutes apart', async function () {
     this.timeout(90_000);
     const [{ headersOf, bob, used }, ...processes] = await Promise.all([
@@ -466,6 +521,29 @@ describe('a process that is killed with SIGKILL', () => {
       expect(await used()).to.equal(1);
     });
   }
+});
+
+describe('a process that is killed between keeping its answer and freeing what was charged beside it', () => {
+  it('leaves nothing that is remembered longer than the answer', async function () {
+    this.timeout(90_000);
+    const dies = { event: 'sent', command: 'delete', collection: 'tollgate_claims' } as const;
+    const [{ headersOf, bob, used }, { withHeaders, ended }] = await Promise.all([
+      metered(),
+      startMetered(dies),
+    ]);
+    await withHeaders(headersOf('a'))
+      .post('/several')
+      .catch(() => {});
+    await ended;
+    const claims = await Claims(inspector()).find().lean();
+    const [images, searches] = ['images', 'searches'].map((f) => claims.find(({ _id }) => _id.f === f));
+    expect(images?.answer).to.include({ status: 201 });
+    expect(searches?.answer).to.equal(null);
+    expect(Number(searches?.expiresAt)).to.be.at.most(Number(images?.expiresAt));
+    await expire();
+    await bob('a').post('/several').expect(201);
+    expect([await used(), await used('searches')]).to.deep.equal([2, 4]);
+  });
 });
 
 describe('a process that stops before it counts, and goes on when it was taken for dead', () => {

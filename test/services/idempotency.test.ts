@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { Types } from 'mongoose';
 import {
   Claims,
   type Consumption,
@@ -75,7 +76,29 @@ describe('consumeQuota with an idempotencyKey', () => {
     expect(await Usage(inspector()).find().lean()).to.have.length(2);
     for (const idempotencyKey of ['', 'x'.repeat(256), 'a\nb', 7 as unknown as string])
       expect(await consume(0, { idempotencyKey }).catch((error) => error)).to.be.instanceOf(TypeError);
+    for (const quotaIdempotencyTtl of [0, -1, 1.5, Number.NaN, 604_801, '60' as unknown as number])
+      expect(await consume(0, { quotaIdempotencyTtl }).catch((error) => error)).to.be.instanceOf(TypeError);
     expect(await Claims(inspector()).countDocuments()).to.equal(3);
+  });
+
+  it('refuses a subject that is none, with a key or without, before anything is counted', async () => {
+    const { consume } = await consumers();
+    const id = new Types.ObjectId();
+    const wrong = [
+      { type: 'user' },
+      { type: 'user', id },
+      { type: 'user', id: '' },
+      { id: 'acme' },
+      undefined,
+    ];
+    for (const subject of wrong as Consumption['subject'][])
+      for (const idempotencyKey of ['a', undefined]) {
+        const error = await consume(0, { subject, idempotencyKey }).catch((thrown) => thrown);
+        expect(error, JSON.stringify(subject)).to.be.instanceOf(TypeError);
+        expect(error.message).to.match(/^subject\.(type|id) must be/);
+      }
+    expect(await Usage(inspector()).countDocuments()).to.equal(0);
+    expect(await Claims(inspector()).countDocuments()).to.equal(0);
   });
 
   it('leaves a key free that was refused', async () => {

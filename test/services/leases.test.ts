@@ -9,6 +9,7 @@ import {
   syncPlans,
   Usage,
 } from '../../lib/index.js';
+import { countersLeased } from '../../lib/quota/leases.js';
 import { watchCommands } from '../support/commands.js';
 import { connect, countBy, emptyWorld, inspector, times, until } from '../support/world.js';
 
@@ -131,14 +132,33 @@ describe('a lease', () => {
     expect(await used()).to.equal(0);
   });
 
+  it('leaves nothing in memory of a counter of which there is no block to be had', async () => {
+    const { connection } = await leasing(10);
+    const subjects = times(20, (index) => ({ type: 'user', id: `user ${index}` }) as const);
+    const consume = (amount: number) =>
+      Promise.all(
+        subjects.map((subject) =>
+          consumeQuota({ connection, subject, feature: 'images', amount, lease: 50 }).then(
+            () => 'done',
+            ({ code }) => code,
+          ),
+        ),
+      );
+    expect(new Set(await consume(1))).to.deep.equal(new Set(['done']));
+    expect(new Set(await consume(10))).to.deep.equal(new Set(['quota_exceeded']));
+    expect(countersLeased(connection)).to.equal(0);
+  });
+
   it('is refused where its size is no positive integer', async () => {
     const { connection } = await leasing(100);
-    for (const lease of [0, -1, 1.5, Number.NaN]) {
-      const error = await consumeQuota({ connection, subject, feature: 'images', lease }).catch(
-        (thrown) => thrown,
-      );
-      expect(error, String(lease)).to.be.instanceOf(TypeError);
-    }
+    for (const lease of [0, -1, 1.5, Number.NaN])
+      for (const more of [{}, { idempotencyKey: 'a' }]) {
+        const error = await consumeQuota({ connection, subject, feature: 'images', lease, ...more }).catch(
+          (thrown) => thrown,
+        );
+        expect(error, String(lease)).to.be.instanceOf(TypeError);
+        expect(error.message).to.match(/^lease must be a positive integer/);
+      }
     expect(await used()).to.equal(undefined);
   });
 });

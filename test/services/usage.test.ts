@@ -5,6 +5,7 @@ import {
   explain,
   grantCredits,
   reserveQuota,
+  type Subject,
   startWorker,
   syncPlans,
   type ThresholdEvent,
@@ -80,6 +81,8 @@ describe('checkQuota()', () => {
     expect(await check(1, 'films')).to.include({ granted: false, feature: 'credits' });
     expect(await check(1, 'videos').catch(({ code }) => code)).to.equal('entitlement_missing');
     expect(await check(0).catch((error) => error)).to.be.instanceOf(TypeError);
+    const nobody = checkQuota({ ...shared, subject: { type: 'user' } as never, feature: 'images' });
+    expect(await nobody.catch((error) => error)).to.be.instanceOf(TypeError);
     expect(await Usage(inspector()).countDocuments()).to.equal(1);
   });
 });
@@ -109,6 +112,23 @@ describe('explain()', () => {
     expect(holds.map((hold) => [hold.id, hold.units])).to.deep.equal([[id, 7]]);
     expect(denials.map(({ amount }) => amount)).to.deep.equal(times(10, (index) => 12 - index));
     expect(denials[0]).to.include({ used: 11, limit: 6, remaining: 0 });
+  });
+
+  it('tells of the refusals of everybody, also while one subject is refused thousands of times', async function () {
+    this.timeout(30_000);
+    const { shared, consume, refused } = await metered();
+    const other = { type: 'organization', id: 'other' } as const;
+    await consume(10);
+    await refused(1);
+    for (const amount of times(3_000, (index) => index + 1)) await refused(amount);
+    const refusal = consumeQuota({ ...shared, subject: other, feature: 'images', amount: 11 });
+    expect(await refusal.catch(({ code }) => code)).to.equal('quota_exceeded');
+
+    const amounts = async (subject: Subject) =>
+      (await explain({ ...shared, subject, feature: 'images' })).denials.map(({ amount }) => amount);
+    await until(async () => (await amounts(other)).length === 1);
+    await until(async () => (await amounts(subject))[0] === 3_000);
+    expect(await amounts(subject)).to.deep.equal(times(10, (index) => 3_000 - index));
   });
 
   it('tells apart what is not in the plan, what is no allowance, and what costs credits', async () => {

@@ -1,8 +1,17 @@
 import { expect } from 'chai';
 import { type ClientSession, type Connection, Schema } from 'mongoose';
-import { consumeQuota, syncPlans, Usage, withQuota } from '../../lib/index.js';
+import {
+  consumeQuota,
+  Reservations,
+  reserveQuota,
+  syncPlans,
+  tenantOf,
+  tenantScoped,
+  Usage,
+  withQuota,
+} from '../../lib/index.js';
 import { watchCommands } from '../support/commands.js';
-import { connect, countBy, emptyWorld, inspector, times, world } from '../support/world.js';
+import { connect, countBy, emptyWorld, inspector, times, until, world } from '../support/world.js';
 
 const subject = { type: 'organization', id: 'acme' } as const;
 const noteSchema = new Schema({ title: { type: String, required: true, unique: true }, done: Boolean });
@@ -69,6 +78,31 @@ describe('withQuota()', () => {
       const outcomes = await Promise.all(titles.map((title) => codeOf(insert(title))));
       expect(countBy(outcomes, 'outcome')).to.deep.equal({ done: 35, 11000: 4, undefined: 1 });
       expect([await notes().countDocuments(), await used('notes')]).to.deep.equal([36, 36]);
+    });
+
+    it('refuses a caller alone whose write a tenant’s handle refuses', async () => {
+      const { connection } = await notesWorld({ pages: 100 });
+      const schema = new Schema({ title: String, author: { type: Schema.Types.ObjectId, ref: 'User' } });
+      schema.plugin(tenantScoped, { by: 'organization' });
+      const Page = connection.model('Page', schema);
+      await Page.createCollection();
+      const page = tenantOf({ connection, organizationId: '0'.repeat(24) }).model(Page);
+      const insert = (document: object) =>
+        withQuota({
+          connection,
+          subject,
+          amounts: { pages: 1 },
+          writes: [{ model: page, insertOne: { document } }],
+        });
+      const outcomes = await Promise.all(
+        times(40, (index) =>
+          codeOf(insert({ title: `page ${index}`, ...(index === 7 && { author: '1'.repeat(24) }) })),
+        ),
+      );
+      expect(countBy(outcomes, 'outcome')).to.deep.equal({ done: 39, not_found: 1 });
+      expect([await inspector().collection('pages').countDocuments(), await used('pages')]).to.deep.equal([
+        39, 39,
+      ]);
     });
 
     it('shares transactions among callers who come together', async () => {
@@ -149,6 +183,41 @@ describe('withQuota()', () => {
     ]);
   });
 
+  it('finds what an expired reservation held before it refuses', async () => {
+    const { shared, connection, insert } = await notesWorld({ notes: 5, pages: 100 });
+    const expire = () => Reservations(inspector()).updateMany({}, { expiresAt: new Date(0) });
+    await reserveQuota({ ...shared, subject, feature: 'pages', amount: 100 });
+    const both = { notes: 1, pages: 50 };
+    expect(await codeOf(insert('too early', both))).to.deep.equal({ outcome: 'quota_exceeded' });
+    await expire();
+    const elsewhere = await connect(); // which has not looked within the last second
+    await withQuota({ connection: elsewhere, subject, amounts: both });
+    await reserveQuota({ connection, subject, feature: 'notes', amount: 4 });
+    await expire();
+    await insert('one', { notes: 4 });
+    expect([await used('notes'), await used('pages'), await notes().countDocuments()]).to.deep.equal([
+      5, 50, 1,
+    ]);
+  });
+
+  it('refuses two features at once, each for its own reason, and the process goes on', async () => {
+    const { shared } = await notesWorld({ notes: 5 });
+    const videos = { credits: 5 } as const;
+    const free = { name: 'Free', tier: 0, default: true, features: { videos } };
+    await syncPlans({ ...shared, plans: { free } });
+    const connection = await connect(undefined, { monitorCommands: true });
+    const commands = watchCommands(connection);
+    const attempt = (amounts: Record<string, number>) => codeOf(withQuota({ connection, subject, amounts }));
+    await until(async () => {
+      commands.length = 0;
+      await attempt({ videos: Number.MAX_SAFE_INTEGER });
+      return commands.length === 0; // the plan is remembered, so this is refused at once, and the unknown feature later
+    });
+    const outcome = await attempt({ images: 1, videos: Number.MAX_SAFE_INTEGER });
+    expect(outcome).to.deep.equal({ outcome: 'validation_failed' });
+    expect(await attempt({ images: 1 })).to.deep.equal({ outcome: 'entitlement_missing' });
+  });
+
   it('commits once when the answer to a commit is lost', async () => {
     const { insert } = await notesWorld({ notes: 5 });
     const failPoint = (data: object) =>
@@ -171,6 +240,10 @@ describe('withQuota()', () => {
     for (const amount of [0, -1, 1.5, Number.NaN, '5', 2 ** 53])
       expect(await wrong({ amounts: { notes: amount } }), String(amount)).to.equal('TypeError');
     expect(await wrong({ amounts: { notes: 1 }, writes: [], run: () => {} })).to.equal('TypeError');
+    for (const subject of [{ type: 'user' }, { type: 'tenant', id: 'a' }, undefined])
+      for (const amounts of [{ notes: 1 }, { notes: 1, pages: 1 }])
+        expect(await wrong({ amounts, subject }), JSON.stringify(subject)).to.equal('TypeError');
+    expect(await wrong({ amounts: { notes: 1, pages: 1 }, lease: 0.5 })).to.equal('TypeError');
     expect(await wrong({ amounts: { notes: 1, videos: 1 } })).to.equal('entitlement_missing');
     expect(await Usage(inspector()).countDocuments()).to.equal(0);
   });

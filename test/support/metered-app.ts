@@ -14,7 +14,20 @@ import {
 } from '../../lib/index.js';
 
 /** What a handler of the metered application does, named in the request's body. */
-export type Wish = { status?: number; wait?: string; size?: number; kind?: 'stream' | 'text' | 'throw' };
+export type Wish = {
+  status?: number;
+  wait?: string;
+  size?: number;
+  kind?: (typeof kinds)[number];
+  /** The status that a middleware between two guards throws when the handler is done. */
+  outside?: number;
+};
+
+const kinds = ['stream', 'text', 'throw', 'number', 'boolean', 'endless'] as const;
+
+/** What cannot be sent as JSON. */
+const endless: Record<string, unknown> = {};
+endless.self = endless;
 
 /** How often each handler has run, by the name of its route, in all processes together. */
 export const runs = (connection: NonNullable<SharedOptions['connection']>) =>
@@ -29,6 +42,13 @@ export function gate(name: string): () => void {
   return open;
 }
 
+/** Throws, when the handler is done, what the body wishes for. */
+async function outside(ctx: Koa.ParameterizedContext, next: Koa.Next): Promise<void> {
+  await next();
+  const { outside } = (ctx.request as unknown as { body: Wish }).body;
+  if (outside) ctx.throw(outside, 'as was wished');
+}
+
 /** Routes that are charged or idempotent, whose handlers do what the body wishes. */
 export function meteredApp(
   shared: SharedOptions & { connection: NonNullable<SharedOptions['connection']> },
@@ -40,7 +60,8 @@ export function meteredApp(
       status: Joi.number(),
       wait: Joi.string(),
       size: Joi.number(),
-      kind: Joi.valid('stream', 'text', 'throw'),
+      kind: Joi.valid(...kinds),
+      outside: Joi.number(),
     },
   );
   const handler = (name: string) => async (ctx: Koa.ParameterizedContext) => {
@@ -56,6 +77,9 @@ export function meteredApp(
     ctx.set('Location', `/${name}/${found?.count}`);
     if (kind === 'text') ctx.body = 'as a text';
     else if (kind === 'stream') ctx.body = Readable.from(['a', 'b']);
+    else if (kind === 'number') ctx.body = 42;
+    else if (kind === 'boolean') ctx.body = true;
+    else if (kind === 'endless') ctx.body = endless;
     else if (status === 204) ctx.body = null;
     else ctx.body = { run: found?.count, text: 'x'.repeat(size ?? 0) };
   };
@@ -65,6 +89,13 @@ export function meteredApp(
   router.post('/parsed', endpoint(wishes, signedIn, quota('images', options), handler('parsed')));
   router.post('/images/:id', endpoint(signedIn, quota('images', options), wishes, handler('image')));
   router.post('/several', endpoint(signedIn, quota({ images: 1, searches: 2 }), wishes, handler('several')));
+  const brief = idempotent({ ...shared, window: 10 });
+  const charged = [quota('images', options), handler('guarded')] as const;
+  router.post('/guarded', endpoint(wishes, signedIn, brief, outside, ...charged));
+  router.post(
+    '/twice',
+    endpoint(signedIn, quota('images', options), quota('searches'), wishes, handler('twice')),
+  );
   router.post('/orders', endpoint(signedIn, idempotent(shared), wishes, handler('orders')));
   router.put('/orders', endpoint(signedIn, idempotent(shared), wishes, handler('orders')));
   const app = new Koa();

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Connection } from 'mongoose';
 import { type Claim, claimBook } from '../../quota/claim-book.js';
-import { subjectKey } from '../../runtime/subject.js';
+import { checkSubject, subjectKey } from '../../runtime/subject.js';
 import type { Wanted } from './demand-of.js';
 
 const keyPattern = /^[\x20-\x7e]{1,255}$/;
@@ -10,13 +10,18 @@ const keyPattern = /^[\x20-\x7e]{1,255}$/;
 export const isIdempotencyKey = (key: unknown): key is string =>
   typeof key === 'string' && keyPattern.test(key);
 
+/** A week, in seconds. */
+const week = 604_800;
+
+const isTtl = (seconds: number): boolean => Number.isInteger(seconds) && seconds > 0 && seconds <= week;
+
 /** What a consumption says of its key. */
 export interface Keyed {
   /** Up to 255 printable ASCII characters: who comes again with it gets the same result, and nothing more is used up. */
   readonly idempotencyKey?: string | undefined;
   /** Whose the key is: others may have the same one. Default: the subject. */
   readonly owner?: string | undefined;
-  /** Seconds for which the key is remembered. Default 60. */
+  /** Seconds for which the key is remembered, 604,800 (a week) at most. Default 60. */
   readonly quotaIdempotencyTtl?: number | undefined;
 }
 
@@ -28,6 +33,11 @@ export function claimOfCall(
 ): Claim | undefined {
   if (k === undefined) return undefined;
   if (!isIdempotencyKey(k)) throw new TypeError('idempotencyKey must have 1 to 255 printable characters');
+  if (!isTtl(quotaIdempotencyTtl))
+    throw new TypeError(
+      `quotaIdempotencyTtl must be an integer from 1 to ${week}, not ${quotaIdempotencyTtl}`,
+    );
+  checkSubject(subject);
   const s = subjectKey(subject);
   const key = { o: owner ?? s, c: 'service', s, m: '', r: 'consumeQuota', f: '', k };
   const hash = createHash('sha256').update(`${feature} ${amount}`).digest('base64');

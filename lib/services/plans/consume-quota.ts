@@ -1,4 +1,5 @@
 import type { Connection } from 'mongoose';
+import { isTollgateError, refuse } from '../../errors.js';
 import { type Claim, claimBook } from '../../quota/claim-book.js';
 import { ClaimTaken, type Take, type Taken } from '../../quota/combiner.js';
 import { takeAhead } from '../../quota/leases.js';
@@ -8,7 +9,7 @@ import type { Strictness } from '../../runtime/snapshot.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
 import { claimOfCall, type Keyed } from './claim-of-call.js';
 import { checkAmount, demandOf, exceeded } from './demand-of.js';
-import { type QuotaState, quotaState, refundableAs, refundableOf } from './quota-state.js';
+import { type QuotaState, quotaState, type Refundable, refundableAs, refundableOf } from './quota-state.js';
 import { hasReturned, take } from './take.js';
 
 export interface Consumption extends Keyed {
@@ -33,7 +34,8 @@ export interface Consumption extends Keyed {
  * With an `idempotencyKey` it is used up once, however often and by how many processes it is asked for, also when one of them dies;
  * `lease` does not matter then.
  *
- * @throws {TypeError} when the amount is not a positive integer up to 2^53 − 1, or the key is no such text
+ * @throws {TypeError} when the subject is none, the amount or the lease is not a positive integer up to 2^53 − 1, or the key or its time is
+ *   not what it must be
  * @throws {TollgateError} `idempotency_mismatch` (422) when the key was used for another feature or amount,
  *   `idempotency_in_progress` (409) while the first call with it is under way, or for 10 s when its process has died in the midst of it;
  *   `quota_exceeded` (429, extras `feature`, `limit`, `used`, `remaining`, `resetsAt`, `upgradeRequired`), `entitlement_missing` (403),
@@ -43,6 +45,7 @@ export interface Consumption extends Keyed {
 export async function consumeQuota(wanted: Consumption): Promise<QuotaState> {
   const { subject, feature, amount = 1, lease, strict } = wanted;
   const connection = opened(wanted.connection);
+  if (lease !== undefined) checkAmount(lease, 'lease');
   const asked = { subject, feature, amount, strict };
   const own = claimOfCall(connection, asked, wanted);
   const known = demandOf(connection, asked);
@@ -64,7 +67,6 @@ async function takenOnce(connection: Connection, demand: Take, claim: Claim): Pr
 /** Takes of a counter by itself, or of what this process has taken ahead. */
 function takeOf(connection: Connection, demand: Take, lease: number | undefined): Promise<Taken> {
   if (lease === undefined) return take(connection, demand);
-  checkAmount(lease);
   return take(connection, demand, (request) => takeAhead(connection, request, lease));
 }
 
@@ -82,7 +84,8 @@ export interface Refund {
  * over. What was given back is not given back again. When nothing is left to give back, the idempotency key is free again.
  *
  * @throws {TypeError} when `state` is not what `consumeQuota` answered in this process, or `amount` is no positive integer
- * @throws {TollgateError} `database_unavailable` (503)
+ * @throws {TollgateError} `overloaded` (503): nothing was given back, and it can be called again; `database_unavailable` (503): that is not
+ *   known, and what was perhaps given back is not given back again
  * @example await refundQuota({ subject, state });
  */
 export async function refundQuota({ subject, state, amount = state.taken, ...rest }: Refund): Promise<void> {
@@ -94,14 +97,28 @@ export async function refundQuota({ subject, state, amount = state.taken, ...res
   const given = Math.min(amount, own.left);
   if (given === 0) return;
   own.left -= given;
-  const { claim, taken } = own;
-  const back = { key: taken.key, terms: taken.terms, amount: -given, from: state.startedAt };
-  if (!claim || own.left > 0) {
-    const isOurs = !claim || (await claimBook(connection).give(claim, given));
-    if (isOurs) await take(connection, back);
-    return;
+  const { key, terms } = own.taken;
+  try {
+    await giveBack(connection, own, { key, terms, amount: -given, from: state.startedAt });
+  } catch (error) {
+    if (isTollgateError(error, 'overloaded')) own.left += given; // nothing was sent
+    throw error;
   }
-  await take(connection, { ...back, claim }).catch((error) => {
-    if (!(error instanceof ClaimTaken)) throw error; // another has given it back, or goes on with it
+}
+
+/** Gives back what is not left of a consumption any more; with all of it its idempotency key. */
+async function giveBack(connection: Connection, { left, claim }: Refundable, back: Take): Promise<void> {
+  if (!claim) return void (await take(connection, back));
+  if (left === 0) {
+    return void (await take(connection, { ...back, claim }).catch((error) => {
+      if (!(error instanceof ClaimTaken)) throw error; // another has given it back, or goes on with it
+    }));
+  }
+  const book = claimBook(connection);
+  if (!(await book.give(claim, -back.amount))) return;
+  await take(connection, back).catch(async (error) => {
+    if (!isTollgateError(error, 'overloaded')) throw error;
+    const isUndone = await book.give(claim, back.amount).catch(() => false);
+    throw isUndone ? error : refuse('database_unavailable', { cause: error });
   });
 }

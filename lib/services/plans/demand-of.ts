@@ -4,7 +4,7 @@ import type { Demand } from '../../quota/group-commit.js';
 import { noteDenial } from '../../quota/note-denial.js';
 import { after } from '../../runtime/after.js';
 import type { Strictness } from '../../runtime/snapshot.js';
-import type { Subject } from '../../runtime/subject.js';
+import { checkSubject, type Subject } from '../../runtime/subject.js';
 import { offersMore } from './catalogue.js';
 import { costOf, meteringOf } from './metering.js';
 import { type QuotaState, rateLimitHeaders } from './quota-state.js';
@@ -26,12 +26,13 @@ export interface DemandOf extends Demand {
 /**
  * What the subject's plan says of a consumption, at once where that is remembered.
  *
- * @throws {TypeError} when the amount is not a positive integer up to 2^53 − 1
+ * @throws {TypeError} when the subject is none, or the amount is not a positive integer up to 2^53 − 1
  * @throws {TollgateError} `entitlement_missing` (403) when the plan does not have the feature, `internal` (500) when it is no
  *   allowance, `validation_failed` (400) when the amount costs more than 2^53 − 1 credits, `database_unavailable` (503)
  */
 export function demandOf(connection: Connection, wanted: Wanted): DemandOf | Promise<DemandOf> {
-  const { feature, amount } = wanted;
+  const { subject, feature, amount } = wanted;
+  checkSubject(subject);
   checkAmount(amount);
   return after(meteringOf(connection, wanted), (metering) => {
     const { key, terms, tier } = metering;
@@ -54,9 +55,9 @@ export async function exceeded(
 export const isAmount = (amount: unknown): amount is number =>
   Number.isSafeInteger(amount) && (amount as number) > 0;
 
-export function checkAmount(amount: number): void {
+export function checkAmount(amount: number, name = 'amount'): void {
   if (!isAmount(amount))
-    throw new TypeError(`amount must be a positive integer up to 2^53 - 1, not ${amount}`);
+    throw new TypeError(`${name} must be a positive integer up to 2^53 - 1, not ${amount}`);
 }
 
 function refusal(state: QuotaState, amount: number, upgradeRequired: boolean) {

@@ -1,15 +1,21 @@
 import type { ClientSession, Connection } from 'mongoose';
-import { isTollgateError } from '../../errors.js';
 import type { Taken } from '../../quota/combiner.js';
-import { commitTogether, type Writable, type Write } from '../../quota/group-commit.js';
+import {
+  commitTogether,
+  type Member,
+  type Result,
+  type Writable,
+  type Write,
+} from '../../quota/group-commit.js';
 import { nameOf } from '../../quota/sender.js';
 import { opened } from '../../runtime/connection.js';
+import { ownTransaction } from '../../runtime/own-transaction.js';
 import type { Strictness } from '../../runtime/snapshot.js';
 import type { Subject } from '../../runtime/subject.js';
-import { transaction } from '../../runtime/transaction.js';
 import { consumeQuota, refundQuota } from './consume-quota.js';
-import { type DemandOf, demandOf, exceeded, type Wanted } from './demand-of.js';
+import { checkAmount, type DemandOf, demandOf, exceeded, type Wanted } from './demand-of.js';
 import { type QuotaState, quotaState, refundableAs } from './quota-state.js';
+import { hasReturned } from './take.js';
 
 /** A write as `Model.bulkWrite` takes it, with the model that it is for, or a handle of one that is bound to a tenant. */
 export type QuotaWrite = { readonly model: Writable } & (
@@ -36,7 +42,8 @@ export interface WithWrites extends Common {
 
 export interface WithRun<T> extends Common {
   /**
-   * Runs in a transaction, perhaps more than once, after the units were counted; when it throws, they are given back.
+   * Runs in a transaction, perhaps more than once, after the units were counted, and takes as long as it takes; what it throws ends the
+   * transaction, and the units are given back.
    */
   readonly run: (session: ClientSession) => Promise<T>;
 }
@@ -45,12 +52,13 @@ export interface WithRun<T> extends Common {
  * Uses up units of one or several allowances, all of them or none, together with writes of the application's own.
  *
  * With `writes` it is one transaction, which many callers share: what is counted is written, and nothing else. With `run` the units are
- * counted first, so a process that dies in between leaves them used; never is anything written that was not counted.
+ * counted first, so a process that dies in between leaves them used; never is anything written that was not counted. They go back when
+ * nothing was written; where the answer to the commit is lost they stay used until it turns out that nothing was.
  *
  * @returns the state of each feature, and what `run` gave
- * @throws {TypeError} when an amount is not a positive integer up to 2^53 − 1, or there is none
+ * @throws {TypeError} when the subject is none, an amount or the lease is not a positive integer up to 2^53 − 1, or there is no amount
  * @throws {TollgateError} `quota_exceeded` (429, of the first feature that has not enough), `entitlement_missing` (403), `overloaded`
- *   (503), `database_unavailable` (503); and whatever the writes throw, then nothing was counted
+ *   (503), `database_unavailable` (503); and whatever the writes, or `run`, throw, then nothing is counted
  * @example await withQuota({ subject, amounts: { projects: 1 }, writes: [{ model: Project, insertOne: { document } }] });
  */
 export async function withQuota<T>(
@@ -64,6 +72,7 @@ export async function withQuota<T>(
   const connection = opened(rest.connection);
   const features = Object.entries(amounts);
   if (features.length === 0) throw new TypeError('withQuota(): option amounts must name a feature');
+  if (lease !== undefined) checkAmount(lease, 'lease');
   if (run && writes) throw new TypeError('withQuota(): give it writes or run, not both');
   const [[feature, amount], ...others] = features as [[string, number], ...[string, number][]];
   const quota =
@@ -81,7 +90,7 @@ async function taken(
 ): Promise<Record<string, QuotaState>> {
   const demands = await Promise.all(wanted.map(async (each) => demandOf(connection, each)));
   const operations = writes.map(({ model, ...operation }): Write => ({ model, operation }));
-  const { taken: found } = await commitTogether(connection, { demands: joined(demands), writes: operations });
+  const { taken: found } = await committed(connection, { demands: joined(demands), writes: operations });
   const states = demands.map((demand) => {
     const counter = found.get(nameOf(demand.key)) as Taken;
     return { demand, counter, state: quotaState(demand.key.f, demand.amount, counter) };
@@ -89,6 +98,15 @@ async function taken(
   const refused = states.find(({ counter }) => !counter.granted);
   if (refused) throw await exceeded(connection, refused.demand, refused.state);
   return Object.fromEntries(states.map(({ demand, state }) => [demand.feature, refundableAs(state, demand)]));
+}
+
+/** Where there is not enough, what expired reservations hold goes back first, as for `consumeQuota`. */
+async function committed(connection: Connection, member: Member): Promise<Result> {
+  const met = await commitTogether(connection, member);
+  if (met.granted) return met;
+  const refused = member.demands.filter(({ key }) => !met.taken.get(nameOf(key))?.granted);
+  const returned = await Promise.all(refused.map((demand) => hasReturned(connection, demand)));
+  return returned.includes(true) ? commitTogether(connection, member) : met;
 }
 
 /** One demand a counter: several features may be paid from the same credits. */
@@ -101,19 +119,16 @@ function joined(demands: readonly DemandOf[]): readonly DemandOf[] {
   return [...counters.values()];
 }
 
-/** Runs the application's own transaction, and gives back what was counted for it when that fails. */
-async function settled<T>(
+/** Runs the application's own transaction, and gives back what was counted for it when nothing is written. */
+function settled<T>(
   connection: Connection,
   subject: Subject,
   quota: Readonly<Record<string, QuotaState>>,
   run: (session: ClientSession) => Promise<T>,
 ): Promise<T> {
-  try {
-    return await transaction(connection, run);
-  } catch (error) {
-    if (isTollgateError(error, 'database_unavailable')) throw error; // it may have been committed
+  const giveBack = () => {
     const refunds = Object.values(quota).map((state) => refundQuota({ subject, state, connection }));
-    await Promise.allSettled(refunds);
-    throw error;
-  }
+    return Promise.allSettled(refunds);
+  };
+  return ownTransaction(connection, run, giveBack);
 }

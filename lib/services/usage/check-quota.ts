@@ -17,7 +17,7 @@ export interface QuotaCheck extends QuotaState {
  * Whether `amount` units would be granted to a subject now. It counts nothing, and promises nothing: to be sure of units, take or
  * reserve them.
  *
- * @throws {TypeError} when the amount is not a positive integer up to 2^53 − 1
+ * @throws {TypeError} when the subject is none, or the amount is not a positive integer up to 2^53 − 1
  * @throws {TollgateError} `entitlement_missing` (403), `database_unavailable` (503)
  * @example const { granted, remaining } = await checkQuota({ subject, feature: 'images', amount: 4 });
  */
