@@ -246,4 +246,4 @@ export { type CompiledModel, type Tenant, type TenantOf, tenantOf } from './tena
 export { type TenantScopedOptions, tenantScoped } from './tenancy/tenant-scoped.js';
 export { sealAudit } from './worker/seal-audit.js';
 export { startWorker, type Worker, type WorkerOptions } from './worker/start-worker.js';
-export type { ThresholdEvent } from './worker/tell-thresholds.js';
+export type { ThresholdEvent } from './worker/threshold-event.js';

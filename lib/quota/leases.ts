@@ -3,6 +3,7 @@ import type { Connection } from 'mongoose';
 import { perConnection } from '../runtime/per-connection.js';
 import { type Take, type Taken, take } from './combiner.js';
 import { databaseClock } from './database-clock.js';
+import { noteThreshold } from './note-threshold.js';
 import { nameOf } from './sender.js';
 
 /** Units that this process has taken ahead of a counter and not spent yet. */
@@ -43,12 +44,19 @@ class Leases {
     const pool = this.#pools.get(name) ?? { lease: undefined, wanted: 0, filling: undefined };
     this.#pools.set(name, pool);
     const at = databaseClock(this.#connection).now();
-    const spent = spend(pool, request, at);
+    const spent = this.#spend(pool, request, at);
     if (spent) return spent;
     pool.wanted += request.amount;
     pool.filling ??= Promise.resolve().then(() => this.#fill(name, pool, request, size));
     await pool.filling;
-    return spend(pool, request, at) ?? take(this.#connection, request);
+    return this.#spend(pool, request, at) ?? take(this.#connection, request);
+  }
+
+  /** What is in a block counts as used in the database; a threshold is reached when it is spent. */
+  #spend(pool: Pool, request: Take, at: Date): Taken | undefined {
+    const spent = spend(pool, request, at);
+    if (spent) noteThreshold(this.#connection, request.key, spent);
+    return spent;
   }
 
   /** Gives back what is left of all leases, as a process does before it ends. */
@@ -61,7 +69,7 @@ class Leases {
     const amount = Math.min(Number.MAX_SAFE_INTEGER, pool.wanted + size);
     pool.wanted = 0;
     const asked = performance.now();
-    const block = { ...request, amount };
+    const block = { ...request, amount, isAhead: true };
     const taken = await take(this.#connection, block).catch(() => undefined); // each asks for itself then
     pool.filling = undefined;
     if (!taken?.granted) return;
