@@ -7,6 +7,7 @@ import {
   adminRouter,
   authenticate,
   authRouter,
+  billingRouter,
   body,
   commitReservation,
   endpoint,
@@ -47,6 +48,7 @@ export function demoApp(shared: DemoOptions, checks: Record<string, HealthCheck>
     organizationRouter(shared),
     adminRouter(shared),
     planRouter(shared),
+    billingRouter(shared),
     invitationRouter(shared),
     product(shared),
   ];

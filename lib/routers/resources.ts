@@ -80,6 +80,21 @@ export const organizationResource = {
   ...object({ id: text, name: text, slug: text, role: text, plan: maybe }),
 } satisfies JsonSchema;
 
+const balance = object({ id: text, left: count, expiresAt: maybeMoment });
+const formerPeriod = object({ startedAt: moment, endedAt: moment, used: count });
+export const usageResource = {
+  title: 'Usage',
+  ...object({
+    feature: text,
+    limit: { type: ['integer', 'null'] },
+    used: count,
+    remaining: { type: ['integer', 'null'] },
+    resetsAt: maybeMoment,
+    balances: { type: 'array', items: balance },
+    history: { type: 'array', items: formerPeriod },
+  }),
+} satisfies JsonSchema;
+
 const passkeyFacts = { id: text, name: maybe, transports: texts, backedUp: flag, createdAt: moment };
 export const passkeyResource = {
   title: 'Passkey',

@@ -11,6 +11,7 @@ import {
   type AuthFeatures,
   answers,
   authRouter,
+  billingRouter,
   body,
   createApiKey,
   endpoint,
@@ -55,6 +56,7 @@ const routersOf = (shared: SharedOptions, features: AuthFeatures = {}) => [
   authRouter({ ...shared, features }),
   oauthRouter(shared),
   organizationRouter(shared),
+  billingRouter(shared),
   healthRouter(shared),
 ];
 
@@ -127,6 +129,11 @@ describe('openapiRouter()', () => {
     expect(list.parameters.map(({ name }) => name)).to.deep.equal(['limit', 'cursor']);
     expect(list.security).to.deep.equal([{ cookie: [] }, { bearer: [] }, { apiKey: ['organizations.read'] }]);
     expect(list.responses['403']?.description).not.to.include('cross_origin');
+
+    const usage = operation(document, 'get', '/billing/usage');
+    expect(usage.parameters.map(({ name }) => name)).to.deep.equal(['X-Organization-Id']);
+    expect(usage.responses['403']?.description).to.include('permission_missing: ');
+    expect(usage.responses['404']?.description).to.include('not_found: ');
 
     const erase = operation(document, 'delete', '/auth/account');
     expect(erase.security).to.deep.equal([{ cookie: [] }, { bearer: [] }]);
@@ -201,6 +208,7 @@ describe('openapiRouter()', () => {
       '/auth/providers',
       '/auth/export',
       '/organizations',
+      '/billing/usage',
       '/health',
       '/health/live',
       '/api/me',

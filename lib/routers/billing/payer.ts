@@ -1,6 +1,7 @@
 import compose from 'koa-compose';
 import type { SignedIn } from '../../middleware/authenticate.js';
 import { signedIn } from '../../middleware/authenticate.js';
+import { type Description, described } from '../../middleware/described.js';
 import type { Guard } from '../../middleware/guard.js';
 import { type InOrganization, organization } from '../../middleware/organization.js';
 import { requirePermission } from '../../middleware/require-permission.js';
@@ -21,7 +22,12 @@ export interface WithPayer {
 export function payer(permission: string): Guard<SignedIn, WithPayer> {
   const inOrganization = compose([organization(), requirePermission(permission)] as never[]);
 
-  return async function payer(ctx, next) {
+  const told: Description = {
+    refuses: ['token_missing', 'not_found', 'permission_missing'],
+    headers: ['X-Organization-Id'],
+  };
+
+  return described(told, async function payer(ctx, next) {
     const { id } = signedIn(ctx);
     const pay = async (subject: Subject) => {
       requireReach(ctx, subject);
@@ -32,5 +38,5 @@ export function payer(permission: string): Guard<SignedIn, WithPayer> {
     const named = () =>
       pay({ type: 'organization', id: (ctx.state as never as InOrganization).organization.id });
     await inOrganization(ctx as never, named);
-  };
+  });
 }

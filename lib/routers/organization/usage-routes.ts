@@ -1,4 +1,5 @@
 import type Router from '@koa/router';
+import { answers } from '../../middleware/answers.js';
 import { authenticate } from '../../middleware/authenticate.js';
 import { endpoint } from '../../middleware/endpoint.js';
 import { organization } from '../../middleware/organization.js';
@@ -7,6 +8,7 @@ import { requireScope } from '../../middleware/require-scope.js';
 import { connectionOf, strictOf } from '../../runtime/connection.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { usageOf } from '../../services/usage/usage-of.js';
+import { listOf, usageResource } from '../resources.js';
 
 /** What an organization has used of each allowance of its plan: for any member. */
 export function organizationUsageRoutes(router: Router, shared: ReadSharedOptions): void {
@@ -17,6 +19,7 @@ export function organizationUsageRoutes(router: Router, shared: ReadSharedOption
       requireScope('organizations.read'),
       organization(),
       query({}),
+      answers(200, listOf(usageResource)),
       async function usage(ctx) {
         const subject = { type: 'organization', id: ctx.state.organization.id } as const;
         const which = { subject, connection: connectionOf(ctx), strict: Boolean(strictOf(ctx, false)) };
