@@ -1,10 +1,12 @@
 import Router from '@koa/router';
+import Joi from 'joi';
 import Koa from 'koa';
 import {
   adminRouter,
   assignPlan,
   authenticate,
   authRouter,
+  body,
   definePlans,
   endpoint,
   planRouter,
@@ -13,6 +15,7 @@ import {
   requireEntitlement,
   syncPlans,
   updatePlanLimits,
+  withinLimit,
 } from 'koa-tollgate';
 import mongoose from 'mongoose';
 
@@ -64,6 +67,25 @@ api.post(
     });
     await updatePlanLimits({ keys, subject, limits: { images: 20 } });
     ctx.status = 204;
+  }),
+);
+
+const projectSchema = new mongoose.Schema({ owner: { type: String, index: true }, name: String });
+const Project = mongoose.model('Project', projectSchema);
+await Project.init();
+
+api.post(
+  '/projects',
+  endpoint(authenticate({ keys }), body({ name: Joi.string().max(100) }), async (ctx) => {
+    const owner = ctx.state.user.id;
+    const [project] = await withinLimit({
+      subject: { type: 'user', id: owner },
+      feature: 'projects',
+      count: (session) => Project.countDocuments({ owner }, { session }),
+      run: (session) => Project.create([{ owner, name: ctx.request.body.name }], { session }),
+    });
+    ctx.status = 201;
+    ctx.body = { id: project?.id };
   }),
 );
 

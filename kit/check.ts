@@ -1,6 +1,6 @@
 import { Usage } from 'koa-tollgate';
 import type { Connection } from 'mongoose';
-import { feature } from './consume.js';
+import { feature, type Outcome } from './consume.js';
 import type { Ledger } from './ledger.js';
 
 export interface Finding {
@@ -37,6 +37,21 @@ export async function check(connection: Connection, ledger: Ledger, limit: numbe
   const leaked = counted - granted;
   if (leaked > explained) violations.push(`${leaked} units leaked, of which ${explained} may have`);
   return { counted, granted, leaked, explained, violations };
+}
+
+/**
+ * What is wrong where nothing was disturbed: then the totals are equal to the unit. Of consumptions whose outcome nobody knows there is no
+ * more than `share`; more of them would leave nothing to be said.
+ */
+export function inexact(
+  { outcomes, leaked }: Pick<Finding, 'leaked'> & { readonly outcomes: Readonly<Record<Outcome, number>> },
+  share = 0.01,
+): string[] {
+  const total = Object.values(outcomes).reduce((sum, count) => sum + count, 0);
+  if (outcomes.unknown > total * share)
+    return [`${outcomes.unknown} of ${total} consumptions have no known outcome: too many to tell anything`];
+  if (outcomes.unknown > 0 || leaked === 0) return [];
+  return [`${leaked} units leaked where nothing crashed`];
 }
 
 interface Period {

@@ -1,6 +1,6 @@
 import { syncPlans } from 'koa-tollgate';
 import type { Connection } from 'mongoose';
-import { check, type Finding } from './check.js';
+import { check, type Finding, inexact } from './check.js';
 import { largest, type Outcome } from './consume.js';
 import { Consumers } from './consumers.js';
 import { type Disturbed, disturb } from './disturb.js';
@@ -75,8 +75,7 @@ async function observe(
   const finding = await check(connection, consumers.ledger, most);
   const { outcomes, commands, killed, failures } = consumers;
   const violations = [...failures, ...finding.violations, ...(await watched)];
-  if (!round.disturbed && outcomes.unknown === 0 && finding.leaked !== 0)
-    violations.push(`${finding.leaked} units leaked where nothing crashed`);
+  if (!round.disturbed) violations.push(...inexact({ ...finding, outcomes }));
   return { ...finding, ...disturbed, violations, seconds, outcomes, requests, commands, killed };
 }
 

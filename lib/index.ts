@@ -74,6 +74,7 @@ export { Users, userSchema } from './models/user.js';
 export { type AdminRouterOptions, adminRouter } from './routers/admin-router.js';
 export type { AuthFeature, AuthFeatures } from './routers/auth/features.js';
 export { type AuthRouterOptions, authRouter } from './routers/auth-router.js';
+export { billingRouter } from './routers/billing-router.js';
 export { type HealthCheck, type HealthOptions, healthRouter } from './routers/health-router.js';
 export { invitationRouter } from './routers/invitation-router.js';
 export { type OAuthOptions, oauthRouter } from './routers/oauth-router.js';
@@ -184,6 +185,7 @@ export {
   updatePlanLimits,
 } from './services/plans/update-plan-limits.js';
 export { type QuotaWrite, type WithRun, type WithWrites, withQuota } from './services/plans/with-quota.js';
+export { type WithinLimit, withinLimit } from './services/plans/within-limit.js';
 export { ready } from './services/ready.js';
 export type { Committed, Reservation } from './services/reservations/as-reservation.js';
 export { type CommitReservation, commitReservation } from './services/reservations/commit-reservation.js';
@@ -248,4 +250,4 @@ export { type CompiledModel, type Tenant, type TenantOf, tenantOf } from './tena
 export { type TenantScopedOptions, tenantScoped } from './tenancy/tenant-scoped.js';
 export { sealAudit } from './worker/seal-audit.js';
 export { startWorker, type Worker, type WorkerOptions } from './worker/start-worker.js';
-export type { ThresholdEvent } from './worker/tell-thresholds.js';
+export type { ThresholdEvent } from './worker/threshold-event.js';

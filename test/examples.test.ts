@@ -323,6 +323,9 @@ describe('the examples', () => {
     expect(text).to.equal('to be to be ');
     const usage = async () => (await ada.get('/api/usage').expect(200)).body.items;
     await until(async () => (await usage())[2].used === 4);
+    const { text: cut } = await ada.post('/api/chat', { prompt: 'a '.repeat(400) }).expect(200);
+    expect(cut.split(' ').length - 1).to.equal(600);
+    await until(async () => (await usage())[2].used === 604);
 
     await ada.post('/api/videos').expect(429);
     const payment = { payment: 'payment-1', user, credits: 50 };
@@ -335,7 +338,7 @@ describe('the examples', () => {
     ).to.deep.equal([
       ['credits', 20],
       ['images', 3],
-      ['tokens', 4],
+      ['tokens', 604],
     ]);
   });
 
@@ -408,7 +411,14 @@ describe('the examples', () => {
     const { body } = await anyone().post('/auth/sign-in', person).expect(200);
     const ada = withHeaders({ Authorization: `Bearer ${body.accessToken}` });
     expect((await ada.get('/api/reports').expect(403)).body).to.include({ upgradeRequired: true });
+    for (const name of ['one', 'two', 'three']) await ada.post('/api/projects', { name }).expect(201);
+    expect((await ada.post('/api/projects', { name: 'four' }).expect(429)).body).to.deep.include({
+      feature: 'projects',
+      limit: 3,
+      used: 3,
+    });
     await ada.post('/api/trial').expect(204);
+    await ada.post('/api/projects', { name: 'four' }).expect(201);
     expect((await ada.get('/api/reports').expect(200)).body).to.deep.equal({ projects: 50 });
     const stored = await Subscriptions(inspector()).findOne({ 'subject.id': body.user.id }).lean();
     expect(stored?.overrides).to.deep.equal({ images: 20 });

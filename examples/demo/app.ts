@@ -8,6 +8,7 @@ import {
   answers,
   authenticate,
   authRouter,
+  billingRouter,
   body,
   commitReservation,
   endpoint,
@@ -58,6 +59,7 @@ export function demoApp(shared: DemoOptions, checks: Record<string, HealthCheck>
     organizationRouter(shared),
     adminRouter(shared),
     planRouter(shared),
+    billingRouter(shared),
     invitationRouter(shared),
     product(shared),
   ];

@@ -79,6 +79,11 @@ const wordings: Readonly<Record<MailKind, Wording>> = {
     after:
       'The link is good for <%= it.validFor %>, for whoever signs in with this e-mail address. If you do not know what this is about, ignore this mail.',
   },
+  'quota-threshold': {
+    subject: '<%= it.threshold %> % of <%= it.feature %> used',
+    before:
+      '<%= it.team ? "The team " + it.team + " of " + it.organization + " has" : it.organization ? it.organization + " has" : "You have" %> used <%= it.threshold %> % of what there is of <%= it.feature %> at <%= it.appName %>: <%= it.used %> units.<%= it.resetsAt ? " The next period begins on " + it.resetsAt + "." : "" %>',
+  },
 };
 
 const textOf = ({ before, link, code, after }: Wording): string =>

@@ -46,6 +46,9 @@ export interface ClaimRow {
   readonly answer: StoredAnswer | null;
 }
 
+/** All keys of an owner, which stand together in the index on `_id`. Mongoose cannot cast a range of documents: for pipelines. */
+const keysOf = (o: string) => ({ $gte: { o }, $lt: { o, c: '\u{10ffff}' } });
+
 /**
  * An idempotency key that was used. Only lib/quota writes it.
  *
@@ -75,8 +78,18 @@ export const claimSchema = new Schema(
     collection: 'tollgate_claims',
     strict: 'throw',
     statics: {
+      /** The next `limit` claims of an owner behind `after`, in the order of their keys. */
+      async pageOf(owner: string, after: ClaimKey | undefined, limit: number): Promise<readonly ClaimRow[]> {
+        const next = { ...keysOf(owner), ...(after && { $gt: after }) };
+        return this.aggregate<ClaimRow>([
+          { $match: { _id: next } },
+          { $sort: { _id: 1 } },
+          { $limit: limit },
+        ]);
+      },
+
       async deleteAllOf(owner: string, session: ClientSession): Promise<void> {
-        const mine = { _id: { $gte: { o: owner }, $lt: { o: owner, c: '\u{10ffff}' } } };
+        const mine = { _id: keysOf(owner) };
         const found = await this.aggregate<{ _id: ClaimKey }>([{ $match: mine }, { $project: { _id: 1 } }], {
           session,
         });

@@ -1,4 +1,4 @@
-import { type InferSchemaType, Schema } from 'mongoose';
+import { type ClientSession, type InferSchemaType, Schema } from 'mongoose';
 import { accessor, tollgateSchema } from './accessor.js';
 
 /** Per cent of what a subject may use. */
@@ -23,8 +23,9 @@ export const thresholdSchema = new Schema(
     strict: 'throw',
     statics: {
       /** One that nobody has told of; nobody else gets it. */
-      take() {
-        return this.findOneAndUpdate({ taken: false }, { taken: true }, { sort: { at: 1 } }).lean();
+      take(session: ClientSession | null = null) {
+        const options = { sort: { at: 1 as const }, session };
+        return this.findOneAndUpdate({ taken: false }, { taken: true }, options).lean();
       },
     },
   },

@@ -19,6 +19,8 @@ export interface Take extends Part {
   readonly terms: Terms;
   /** The idempotency key of the request: who comes second with it is not counted. */
   readonly claim?: Claim | undefined;
+  /** The units are not used yet, but taken ahead: whoever spends them tells of thresholds. */
+  readonly isAhead?: boolean | undefined;
 }
 
 /** Somebody else has the idempotency key: nothing was counted. */
@@ -124,10 +126,10 @@ class Combiner {
     const refused = request.claim ? undefined : this.#refusedBy(line.denial, request); // a key may have its answer
     if (refused) return Promise.resolve(refused);
     if (line.waiting.length >= queue) return Promise.reject(refuse('overloaded'));
-    const { key, terms, amount, from, claim } = request;
+    const { key, terms, amount, from, claim, isAhead } = request;
     return new Promise((resolve, reject) => {
       const since = performance.now();
-      line.waiting.push({ key, terms, amount, from, claim, since, resolve, reject, over: false });
+      line.waiting.push({ key, terms, amount, from, claim, isAhead, since, resolve, reject, over: false });
       this.#ask(line);
     });
   }
@@ -298,6 +300,7 @@ class Combiner {
     const { line, parts, terms, heard } = shipment;
     if (answer === 'late') return this.#sendAnew(shipment);
     const at = this.#clock.now();
+    const isAhead = parts.some((part) => part.isAhead);
     fold(parts, answer).forEach(({ counts: granted, used }, index) => {
       const part = parts[index] as Waiting;
       const taken = takenOf(answer, { counts: granted, used }, at);
@@ -307,7 +310,7 @@ class Combiner {
         const until = performance.now() + Math.min(denied, to.getTime() - at.getTime());
         line.denial = { room: capacity - used, version: terms.version, until, heard, taken };
       }
-      if (index === parts.length - 1) noteThreshold(this.#connection, line.key, taken);
+      if (index === parts.length - 1 && !isAhead) noteThreshold(this.#connection, line.key, taken);
       if (part.claim && !(granted && part.amount > 0))
         void this.#release(part.claim, () => part.resolve(taken));
       else if (!part.over) part.resolve(taken);

@@ -5,6 +5,7 @@ import { perConnection } from '../runtime/per-connection.js';
 import { Changes } from './changes.js';
 import { type Take, type Taken, take } from './combiner.js';
 import { databaseClock } from './database-clock.js';
+import { noteThreshold } from './note-threshold.js';
 import { nameOf } from './sender.js';
 
 /** Units that this process has taken ahead of a counter and not spent yet. */
@@ -71,7 +72,7 @@ class Leases {
     const amount = Math.min(Number.MAX_SAFE_INTEGER, pool.wanted + size);
     pool.wanted = 0;
     const [asked, heard] = [performance.now(), this.#changes.count];
-    const block = { ...request, amount };
+    const block = { ...request, amount, isAhead: true };
     try {
       const taken = await take(this.#connection, block);
       if (taken.granted)
@@ -103,18 +104,23 @@ class Leases {
     await take(this.#connection, rest).catch(() => {}); // lost: too few are granted then, never too many
   }
 
-  /** Spends of a lease that holds now and knows as much as the request does: a reset begins another period of the same plan. */
+  /**
+   * Spends of a lease that holds now and knows as much as the request does: a reset begins another period of the same plan. What is in a
+   * block counts as used in the database; a threshold is reached when it is spent.
+   */
   #spend({ lease }: Pool, { key, amount, terms }: Take): Taken | undefined {
     if (!lease || lease.left < amount || lease.take.terms.version !== terms.version) return undefined;
     if (performance.now() >= lease.until || this.#changes.lastOf(key.s) > lease.heard) return undefined;
     lease.left -= amount;
     const { used, remaining } = lease.taken;
-    return {
+    const taken = {
       ...lease.taken,
       at: databaseClock(this.#connection).now(),
       used: used - lease.left,
       remaining: remaining === null ? null : remaining + lease.left,
     };
+    noteThreshold(this.#connection, key, taken);
+    return taken;
   }
 }
 

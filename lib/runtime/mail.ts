@@ -1,11 +1,11 @@
 /** Every mail that koa-tollgate sends; its template has the same name. */
-export const mailKinds = ['verify-email', 'account-exists', 'reset-password', 'password-changed', 'confirm-email', 'email-changing', 'otp', 'session-theft', 'credential-added', 'credential-removed', 'account-erased', 'invitation'] as const; // biome-ignore format: a list
+export const mailKinds = ['verify-email', 'account-exists', 'reset-password', 'password-changed', 'confirm-email', 'email-changing', 'otp', 'session-theft', 'credential-added', 'credential-removed', 'account-erased', 'invitation', 'quota-threshold'] as const; // biome-ignore format: a list
 export type MailKind = (typeof mailKinds)[number];
 
 /**
  * The text of a mail, in eta's syntax (`<%= it.link %>`). `it` has `name`, `email`, `appName`, and as the mail needs it `link` or
- * `code` with `validFor` (such as `15 minutes`) and `minutes`, `newEmail`, `credential`, or `organization` and `inviter` (empty where
- * that is not a person).
+ * `code` with `validFor` (such as `15 minutes`) and `minutes`, `newEmail`, `credential`, `organization` and `inviter` (empty where
+ * that is not a person), or what docs/mail.md lists of `quota-threshold`.
  */
 export interface MailTemplate {
   readonly subject: string;

@@ -1,4 +1,5 @@
 import type { Connection } from 'mongoose';
+import { oneLine, unlinked } from '../mail/own-words.js';
 import { Invitations, liveInvitation } from '../models/invitation.js';
 import { liveToken, OneTimeTokens, type StoredOneTimeToken } from '../models/one-time-token.js';
 import { Organizations } from '../models/organization.js';
@@ -55,9 +56,6 @@ export async function prepareMail(
   if (!token) return null;
   return { kind, data: { ...about, ...validity(token), ...secretOf(kind, token, options) } };
 }
-
-/** Names of an older application may hold anything; a line of ours, such as a link, must not look like one. */
-const oneLine = (name: string): string => name.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim();
 
 /** To be read, not to be judged by. */
 function validity({ expiresAt }: { readonly expiresAt: Date }) {
@@ -136,6 +134,3 @@ async function invitationIn(
     ...validity(invitation),
   };
 }
-
-/** A text in which no reader of mail finds an address to click at. */
-const unlinked = (text: string): string => oneLine(text).replaceAll(/[.:@/]+(?=\S)/g, '$& ');

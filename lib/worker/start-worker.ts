@@ -2,15 +2,18 @@ import { MongoBackend } from '@agendajs/mongo-backend';
 import { Agenda } from 'agenda';
 import Joi from 'joi';
 import type { Connection } from 'mongoose';
+import { sendsMail } from '../mail/enqueue-mail.js';
 import { transportOf } from '../mail/transport.js';
 import { opened } from '../runtime/connection.js';
 import { database } from '../runtime/database.js';
 import { readOptions, type SharedOptions, signingKeys } from '../runtime/options.js';
 import { cleanUp } from '../services/clean-up.js';
+import { codePattern } from '../services/plans/features.js';
 import { followOutbox } from './deliver-mail.js';
 import { keepReturning } from './return-holds.js';
 import { keepSealed } from './seal-audit.js';
-import { followThresholds, type ThresholdEvent } from './tell-thresholds.js';
+import { followThresholds } from './tell-thresholds.js';
+import type { ThresholdEvent } from './threshold-event.js';
 
 export interface WorkerOptions extends SharedOptions {
   /** Hears of every failure: a mail that was not taken, a job, the database. Default: a process warning. */
@@ -20,6 +23,11 @@ export interface WorkerOptions extends SharedOptions {
    * process. Default: nobody does.
    */
   onThreshold?: ((event: ThresholdEvent) => unknown) | undefined;
+  /**
+   * Of which features a mail tells of that (`quota-threshold`): the user, or the owners of the organization. True: of all. Every worker
+   * is to be told the same. Default: of none.
+   */
+  thresholdMails?: boolean | readonly string[] | undefined;
 }
 
 /** Takes nothing more, and resolves when what is under way has ended: a minute at most. */
@@ -27,7 +35,7 @@ export interface Worker {
   stop(): Promise<void>;
 }
 
-type Own = { onError: (error: Error) => void } & Pick<WorkerOptions, 'onThreshold'>;
+type Own = { onError: (error: Error) => void } & Pick<WorkerOptions, 'onThreshold' | 'thresholdMails'>;
 
 /** Milliseconds for which `stop()` waits for a clean-up. */
 const drainTime = 30_000;
@@ -36,7 +44,7 @@ const drainTime = 30_000;
  * Runs the background jobs: the outbox (mail goes out at once, and again after a failure), the seals of the audit log, the return of expired reservations and the clean-up of what has expired. Any number
  * of processes may run one: a mail is leased by one of them, a clean-up is done by one of them (agenda, on the collection `tollgate_jobs`).
  *
- * @throws {TypeError} when an option is wrong, or smtpUrl is given and nodemailer is not installed
+ * @throws {TypeError} when an option is wrong, smtpUrl is given and nodemailer is not installed, or thresholdMails and no way to send mail
  * @throws {TollgateError} `database_unavailable` (503)
  * @example const worker = await startWorker({ ...optionsFromEnv(process.env), connection });
  */
@@ -45,7 +53,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     ...signingKeys(),
     onError: Joi.function().default(() => warn),
     onThreshold: Joi.function(),
+    thresholdMails: Joi.alternatives(Joi.boolean(), Joi.array().items(Joi.string().pattern(codePattern))),
   });
+  const { onThreshold, thresholdMails } = given;
+  if (thresholdMails && !sendsMail(given))
+    throw new TypeError('startWorker(): option thresholdMails needs mail; give the option mail or smtpUrl');
   const onError = safely(given.onError);
   const connection = await opened(given.connection).asPromise();
   const transport = await transportOf(given);
@@ -54,8 +66,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const outbox = transport && followOutbox({ ...given, connection, send: transport.send, onError });
   const sealer = keepSealed({ connection, keyring: given.keyring }, onError);
   const holds = keepReturning(connection, onError);
-  const { onThreshold } = given;
-  const thresholds = onThreshold && followThresholds({ connection, onThreshold, onError });
+  const thresholds =
+    onThreshold || thresholdMails
+      ? followThresholds({ connection, onThreshold, thresholdMails, onError })
+      : undefined;
   return {
     async stop() {
       await Promise.all([

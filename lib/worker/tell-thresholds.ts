@@ -1,27 +1,16 @@
 import type { Connection } from 'mongoose';
-import { type StoredThreshold, Thresholds } from '../models/threshold.js';
-import { periodEnd } from '../models/usage.js';
+import { Thresholds } from '../models/threshold.js';
 import { database } from '../runtime/database.js';
-import type { Subject } from '../runtime/subject.js';
+import { transaction } from '../runtime/transaction.js';
 import { keepDoing } from './keep-doing.js';
-
-/** That a subject has used 80 or 100 per cent of what it may use of a feature in a period. */
-export interface ThresholdEvent {
-  readonly subject: Subject;
-  readonly feature: string;
-  /** Per cent. */
-  readonly threshold: 80 | 100;
-  readonly used: number;
-  /** Units a period, by the plan. */
-  readonly limit: number | null;
-  readonly startedAt: Date;
-  /** When the period ends; null: never. */
-  readonly resetsAt: Date | null;
-}
+import { mailThreshold } from './mail-threshold.js';
+import { asEvent, type ThresholdEvent } from './threshold-event.js';
 
 export interface ThresholdOptions {
   readonly connection: Connection;
-  readonly onThreshold: (event: ThresholdEvent) => unknown;
+  readonly onThreshold?: ((event: ThresholdEvent) => unknown) | undefined;
+  /** The features whose thresholds are told by mail; true: all. */
+  readonly thresholdMails?: boolean | readonly string[] | undefined;
   readonly onError: (error: unknown) => void;
 }
 
@@ -40,28 +29,31 @@ export function followThresholds(options: ThresholdOptions): { stop(): Promise<v
   });
 }
 
-/** Taken first and told then: at most once, also when the process ends in between. */
-async function tell({ connection, onThreshold, onError }: ThresholdOptions): Promise<boolean> {
-  const row = await database(() => Thresholds(connection).take());
-  if (!row) return false;
+/** Taken first and told then: at most once, also when the process ends in between. Mails are stored in the transaction that takes it: no crash loses them. */
+async function tell(options: ThresholdOptions): Promise<boolean> {
+  const event = await taken(options);
+  if (!event) return false;
   try {
-    await onThreshold(asEvent(row));
+    await options.onThreshold?.(event);
   } catch (error) {
-    onError(error);
+    options.onError(error);
   }
   return true;
 }
 
-function asEvent({ subject, feature, threshold, used, limit, from, to }: StoredThreshold): ThresholdEvent {
-  const [type, ...id] = subject.split(':');
-  const who = { type: type as Subject['type'], id: id.join(':') };
-  const period = { startedAt: from, resetsAt: periodEnd({ to }) };
-  return Object.freeze({
-    subject: who,
-    feature,
-    threshold: threshold as 80 | 100,
-    used,
-    limit: limit ?? null,
-    ...period,
+async function taken({
+  connection,
+  thresholdMails: mails = false,
+}: ThresholdOptions): Promise<ThresholdEvent | null> {
+  if (mails === false) {
+    const row = await database(() => Thresholds(connection).take());
+    return row && asEvent(row);
+  }
+  return transaction(connection, async (session) => {
+    const row = await Thresholds(connection).take(session);
+    const event = row && asEvent(row);
+    if (event && (mails === true || mails.includes(event.feature)))
+      await mailThreshold(connection, session, event);
+    return event;
   });
 }

@@ -9,15 +9,34 @@ export interface Engine {
   readonly statements: typeof import('../../lib/quota/statements.js');
   readonly counters: typeof import('../../lib/quota/counters.js');
   readonly feed: typeof import('../../lib/runtime/change-feed.js');
+  readonly book: typeof import('../../lib/quota/claim-book.js');
+  readonly settling: typeof import('../../lib/quota/settle-batch.js');
+  readonly once: typeof import('../../lib/quota/take-once.js');
+  readonly leases: typeof import('../../lib/quota/leases.js');
+  readonly holds: typeof import('../../lib/quota/settle-holds.js');
+  readonly groups: typeof import('../../lib/quota/group-commit.js');
 }
+
+const modules = {
+  combiner: 'quota/combiner',
+  sender: 'quota/sender',
+  statements: 'quota/statements',
+  counters: 'quota/counters',
+  feed: 'runtime/change-feed',
+  book: 'quota/claim-book',
+  settling: 'quota/settle-batch',
+  once: 'quota/take-once',
+  leases: 'quota/leases',
+  holds: 'quota/settle-holds',
+  groups: 'quota/group-commit',
+} as const satisfies Record<keyof Engine, string>;
 
 /** The engine in a folder with a lib. */
 export async function engineIn(folder: string): Promise<Engine> {
-  const load = (name: string) => import(`${folder}/lib/${name}.ts`);
-  const [combiner, sender, statements, counters, feed] = await Promise.all(
-    ['quota/combiner', 'quota/sender', 'quota/statements', 'quota/counters', 'runtime/change-feed'].map(load),
-  );
-  return { combiner, sender, statements, counters, feed };
+  const loaded = Object.entries(modules).map(async ([name, file]) => {
+    return [name, await import(`${folder}/lib/${file}.ts`)] as const;
+  });
+  return Object.fromEntries(await Promise.all(loaded)) as unknown as Engine;
 }
 
 export const key: UsageKey = { s: 'user:one', f: 'units' };

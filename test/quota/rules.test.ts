@@ -1,16 +1,21 @@
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { expect } from 'chai';
+import { AssertionError, expect } from 'chai';
 import { connect, emptyWorld } from '../support/world.js';
 import { type Engine, engineIn } from './engine.js';
-import { haste, type Rule, rules } from './rules.js';
-import { scenarios } from './scenarios.js';
+import { type Change, haste, rules as ofCounting } from './rules.js';
+import { scenarios as counting } from './scenarios.js';
+import { rules as ofWays } from './ways-rules.js';
+import { scenarios as ways } from './ways-scenarios.js';
+
+const scenarios = { ...counting, ...ways };
+const rules = [...ofCounting, ...ofWays];
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const copies: string[] = [];
 
 /** The engine in a copy of lib, with these texts replaced. */
-async function engineWith(changes: readonly Omit<Rule, 'rule' | 'shows'>[]): Promise<Engine> {
+async function engineWith(changes: readonly Change[]): Promise<Engine> {
   await mkdir(`${root}/.data`, { recursive: true });
   const folder = await mkdtemp(`${root}/.data/rules-`);
   copies.push(folder);
@@ -52,7 +57,8 @@ describe('the rules of the quota engine', () => {
         () => undefined,
         (error) => error,
       );
-      expect(failure, `without it this should fail: ${shows}`).to.be.instanceOf(Error);
+      const said = `without it this should fail, and not for another reason: ${shows}`;
+      expect(failure, said).to.be.instanceOf(AssertionError); // no mistake of the copy, and no refusal that nobody expected
     });
   }
 });

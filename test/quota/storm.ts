@@ -22,19 +22,25 @@ export interface Storm {
   readonly inFlight?: number;
   /** Done again and again until the end. */
   readonly fault?: () => Promise<void>;
-  /** Whether each single write is looked at. */
-  readonly witnessed?: boolean;
 }
 
 export interface Weathered extends Finding {
   readonly outcomes: Record<Outcome, number>;
+  /** Single writes of counters, each of which was looked at. */
   readonly writes: number;
+  readonly changes: Changes;
+}
+
+/** Changes of limits; a busy database refuses some. */
+export interface Changes {
+  done: number;
+  refused: number;
 }
 
 const [smallest, most] = [200, 5_000];
 
 /**
- * Lets many consumptions meet, while limits change, periods end and whatever `fault` does, and says what is wrong with the totals.
+ * Lets many consumptions meet, while limits change, periods end and whatever `fault` does, and says what is wrong with the totals and with any single write.
  *
  * Who changes a limit tells the other processes some time later, so that stale ones are always among them.
  */
@@ -52,20 +58,21 @@ export async function weather(storm: Storm): Promise<Weathered> {
   };
   const views = connections.map(() => new Map<number, Terms>());
   const random = randomOf(seed);
-  const watching = storm.witnessed ? await witness(sound) : undefined;
+  const changes: Changes = { done: 0, refused: 0 };
+  const watching = await witness(sound);
   await Promise.all([
     ...connections.map((connection, index) => {
       const desk = deskOf(connection, (key) => views[index]?.get(key) ?? firstTerms);
       return consume({ desk, keys, inFlight, random: randomOf(seed + index + 1), note, met, isOver });
     }),
-    repeat(isOver, () => changeLimit(sound, views, Math.floor(random() * keys), random)),
+    repeat(isOver, () => changeLimit(sound, views, Math.floor(random() * keys), random, changes)),
     repeat(isOver, () => endPeriods(sound, keys, random)),
     storm.fault ? repeat(isOver, storm.fault) : undefined,
   ]);
-  const seen = await watching?.();
-  const finding = await check(sound, ledger, Number.POSITIVE_INFINITY);
-  const violations = [...finding.violations, ...(seen?.violations ?? [])];
-  return { ...finding, violations, outcomes, writes: seen?.writes ?? 0 };
+  const seen = await watching();
+  const finding = await check(sound, ledger, Number.POSITIVE_INFINITY); // each write was held against the limit in force
+  const violations = [...finding.violations, ...seen.violations];
+  return { ...finding, violations, outcomes, writes: seen.writes, changes };
 }
 
 const firstTerms: Terms = { limit: 1_000, per: 'lifetime', version: 1 };
@@ -98,17 +105,20 @@ async function changeLimit(
   views: readonly Map<number, Terms>[],
   key: number,
   random: () => number,
+  changes: Changes,
 ): Promise<void> {
   const version = Math.max(1, ...views.map((view) => view.get(key)?.version ?? 1)) + 1;
   const limit = random() < 0.05 ? null : Math.floor(smallest + random() * (most - smallest));
   const subject = { type: 'user', id: counterOf(key).slice('user:'.length) } as const;
   const terms = { limit, per: 'lifetime', version } as const;
-  await transaction(sound, async (session) => {
+  const outcome = await transaction(sound, async (session) => {
     await lockCounters(sound, session, subject);
     await retune(sound, session, { subject, version, terms: new Map([[feature, terms]]) });
-  }).catch(
-    () => {}, // in the course of an election; then nobody hears of it either
+  }).then(
+    () => 'done' as const,
+    () => 'refused' as const, // in the course of an election, or for want of time; others may hear of it all the same
   );
+  changes[outcome] += 1;
   views.forEach((view) => {
     setTimeout(() => {
       const known = view.get(key)?.version ?? 0;

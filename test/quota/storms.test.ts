@@ -1,10 +1,14 @@
 import { expect } from 'chai';
 import type { mongo } from 'mongoose';
+import { inexact } from '../../kit/check.js';
 import { runRound } from '../../kit/run.js';
 import { startMongo } from '../support/mongodb.js';
 import { startProxy, type TcpProxy } from '../support/proxy.js';
 import { atEnd, connect, emptyWorld, mongoUri, times } from '../support/world.js';
+import { weatherMixed } from './mixed-storm.js';
+import { type Storm as Told, writeResult } from './result.js';
 import { type Weathered, weather } from './storm.js';
+import { witness } from './witness.js';
 
 const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 /** How many times as long as in CI, where they are some 200,000 consumptions; `npm run test:long` has ten millions. */
@@ -13,9 +17,25 @@ const factor = Number(process.env.STORM_FACTOR ?? 1);
 const appName = 'storms';
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-function expectSound({ violations, outcomes }: Pick<Weathered, 'violations' | 'outcomes'>): void {
-  expect(violations, `SEED=${seed}`).to.deep.equal([]);
-  expect(outcomes.granted, `SEED=${seed} ${JSON.stringify(outcomes)}`).to.be.greaterThan(500);
+/** The share of consumptions without a known outcome that still lets a storm tell something: on a machine that is busy, and with faults. */
+const [busy, disturbed] = [0.05, 0.5];
+const told: Told[] = [];
+const begun = { title: '', at: 0 };
+
+/** Notes what a storm has shown, and expects it to be sound, with a share `unknown` of consumptions without a known outcome at most. */
+function expectSound(
+  result: Pick<Weathered, 'violations' | 'outcomes' | 'leaked' | 'writes' | 'changes'>,
+  unknown: number,
+): void {
+  told.push({ title: begun.title, seconds: (performance.now() - begun.at) / 1_000, ...result });
+  const { violations, outcomes, writes, changes } = result;
+  const about = `SEED=${seed} ${JSON.stringify({ outcomes, writes, changes })}`;
+  const total = Object.values(outcomes).reduce((sum, count) => sum + count, 0);
+  expect(violations, about).to.deep.equal([]);
+  expect(outcomes.granted, about).to.be.greaterThan(500);
+  expect(outcomes.unknown, `without a known outcome: ${about}`).to.be.at.most(total * unknown);
+  expect(writes, `looked at: ${about}`).to.be.greaterThan(100);
+  expect(changes.done, `changes of limits: ${about}`).to.be.greaterThan(0);
 }
 
 /** Faults of some kind, one after the other. */
@@ -30,28 +50,31 @@ const inTurn = (...faults: readonly (() => Promise<unknown>)[]) => {
 describe('consumptions of many at once', function () {
   this.timeout(factor === 1 ? 180_000 : 0);
 
+  beforeEach(function () {
+    begun.title = this.currentTest?.title ?? '';
+    begun.at = performance.now();
+  });
+
+  after(async () => {
+    if (process.env.STORM_RESULT) await writeResult(process.env.STORM_RESULT, { seed, factor }, told);
+  });
+
   it('are exact to the unit, while limits change and periods end', async () => {
     await emptyWorld();
     const connections = await Promise.all(times(4, () => connect(undefined, { appName })));
     const sound = await connect(undefined, { appName });
-    const result = await weather({ connections, sound, consumptions: 140_000 * factor, seed });
-    expectSound(result);
-    if (result.outcomes.unknown === 0) expect(result.leaked, `SEED=${seed}`).to.equal(0);
+    const result = await weather({ connections, sound, consumptions: 155_000 * factor, seed });
+    expectSound(result, busy);
+    expect(inexact(result, busy), `SEED=${seed}`).to.deep.equal([]);
   });
 
-  it('pass no limit and take no number twice in any single write', async () => {
+  it('are exact to the unit by whatever way they come: leases, keys, holds and transactions at the same time', async () => {
     await emptyWorld();
     const connections = await Promise.all(times(3, () => connect(undefined, { appName })));
     const sound = await connect(undefined, { appName });
-    const result = await weather({
-      connections,
-      sound,
-      consumptions: 20_000 * factor,
-      seed,
-      witnessed: true,
-    });
-    expectSound(result);
-    expect(result.writes).to.be.greaterThan(100);
+    const result = await weatherMixed({ connections, sound, consumptions: 3_000 * factor, seed });
+    expectSound(result, disturbed); // those who wait for a transaction may wait too long
+    expect(inexact(result, disturbed), `SEED=${seed}`).to.deep.equal([]);
   });
 
   it('are granted no more than is counted when replies are lost, late, or cut off', async () => {
@@ -86,9 +109,7 @@ describe('consumptions of many at once', function () {
         () => pause(200),
       ]),
     );
-    expectSound(
-      await weather({ connections, sound, consumptions: 15_000 * factor, seed, fault, witnessed: true }),
-    );
+    expectSound(await weather({ connections, sound, consumptions: 15_000 * factor, seed, fault }), disturbed);
   });
 
   it('are granted no more than is counted when commands fail, hang, or lack a majority', async () => {
@@ -116,9 +137,7 @@ describe('consumptions of many at once', function () {
       off,
       () => pause(100),
     );
-    expectSound(
-      await weather({ connections, sound, consumptions: 15_000 * factor, seed, fault, witnessed: true }),
-    );
+    expectSound(await weather({ connections, sound, consumptions: 15_000 * factor, seed, fault }), disturbed);
   });
 
   it('are granted no more than is counted while the primary steps down again and again', async () => {
@@ -138,12 +157,13 @@ describe('consumptions of many at once', function () {
       seed,
       fault: inTurn(() => pause(500), stepDown),
     });
-    expectSound(result);
+    expectSound(result, disturbed);
   });
 
   it('leak no more than was in flight when processes are killed, whose clocks are five minutes apart', async () => {
     await emptyWorld();
     const connection = await connect(undefined, { appName });
+    const watching = await witness(await connect(undefined, { appName }));
     const result = await runRound({
       uri: mongoUri(),
       connection,
@@ -155,7 +175,9 @@ describe('consumptions of many at once', function () {
       disturbed: true,
       importsOf: (index) => [skewed((index - 1) * 5 * 60_000)],
     });
-    expectSound(result);
+    const { writes, violations } = await watching();
+    const changes = { done: result.planChanges, refused: 0 };
+    expectSound({ ...result, writes, changes, violations: [...result.violations, ...violations] }, disturbed);
     expect(result.killed, 'killed processes').to.be.greaterThan(0);
   });
 });

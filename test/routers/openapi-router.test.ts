@@ -11,6 +11,7 @@ import {
   adminRouter,
   answers,
   authRouter,
+  billingRouter,
   body,
   createApiKey,
   endpoint,
@@ -48,6 +49,7 @@ const routersOf = (shared: SharedOptions, features: AuthFeatures = {}) => [
   invitationRouter(shared),
   adminRouter(shared),
   planRouter(shared),
+  billingRouter(shared),
   healthRouter(shared),
 ];
 
@@ -109,6 +111,11 @@ describe('openapiRouter()', () => {
     expect(list.parameters.map(({ name }) => name)).to.deep.equal(['limit', 'cursor']);
     expect(list.security).to.deep.equal([{ cookie: [] }, { bearer: [] }, { apiKey: ['organizations.read'] }]);
     expect(list.responses['403']?.description).not.to.include('cross_origin');
+
+    const usage = operation(document, 'get', '/billing/usage');
+    expect(usage.parameters.map(({ name }) => name)).to.deep.equal(['X-Organization-Id']);
+    expect(usage.responses['403']?.description).to.include('permission_missing: ');
+    expect(usage.responses['404']?.description).to.include('not_found: ');
 
     const erase = operation(document, 'delete', '/auth/account');
     expect(erase.security).to.deep.equal([{ cookie: [] }, { bearer: [] }]);
@@ -177,7 +184,7 @@ describe('openapiRouter()', () => {
   }
 
   it('tells of every route of the demo, whose answers are as it says', async () => {
-    const { anyone, as, shared, connection, acme } = await world();
+    const { anyone, as, shared, connection } = await world();
     const document: Document = (await anyone().get('/openapi.json').expect(200)).body;
     const { ask, have, asked } = asking(document);
     const ada = await as('ada@example.com');
@@ -261,6 +268,7 @@ describe('openapiRouter()', () => {
     await have(bob, 'delete', lab);
 
     for (const path of ['/billing/plans', '/billing/plans/pro']) await have(anyone(), 'get', path);
+    await have(ada, 'get', '/billing/usage');
     const plan = { code: 'team', name: 'Team', tier: 2 };
     const features = {
       sso: true,

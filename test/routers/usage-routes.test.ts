@@ -1,23 +1,19 @@
-import Router from '@koa/router';
 import { expect } from 'chai';
 import Koa from 'koa';
-import { AuditEntries, problems, type SharedOptions } from '../../lib/index.js';
-import { usageRoutes } from '../../lib/routers/billing/usage-routes.js';
-import { organizationUsageRoutes } from '../../lib/routers/organization/usage-routes.js';
-import { readOptions } from '../../lib/runtime/options.js';
-import { clientsOf, inspector, serve, world } from '../support/world.js';
+import {
+  AuditEntries,
+  billingRouter,
+  Grants,
+  organizationRouter,
+  problems,
+  type SharedOptions,
+} from '../../lib/index.js';
+import { clientsOf, inspector, serve, times, world } from '../support/world.js';
 
-/** The routes of usage, where `billingRouter` and `organizationRouter` have them. */
-async function routed(given: SharedOptions) {
-  const shared = readOptions('test', given);
-  const [billing, organizations] = [
-    new Router({ prefix: '/billing' }),
-    new Router({ prefix: '/organizations' }),
-  ];
-  usageRoutes(billing, shared);
-  organizationUsageRoutes(organizations, shared);
+/** The routers that have routes of usage. */
+async function routed(shared: SharedOptions) {
   const app = new Koa();
-  app.use(problems()).use(billing.routes()).use(organizations.routes());
+  app.use(problems()).use(billingRouter(shared).routes()).use(organizationRouter(shared).routes());
   return clientsOf(await serve(app));
 }
 
@@ -99,7 +95,8 @@ describe('the routes of grants', () => {
       { amount: '5' },
       { feature: 'A' },
       { expiresAt: '2020-01-01' },
-      { id: 'x' },
+      { id: 'with space' },
+      { id: '' },
     ])
       await admin.post(grants, { feature: 'images', amount: 5, ...wrong }).expect(400);
     await admin
@@ -109,6 +106,26 @@ describe('the routes of grants', () => {
     await ada.post(grants, { feature: 'images', amount: 5 }).expect(403);
     await ada.get(explain).expect(403);
     await admin.get(explain.replace('?feature=images', '')).expect(400);
+  });
+
+  it('give once what an administrator asks for again, by an id or a key', async () => {
+    const { as, globex } = await world();
+    const admin = await as('admin@example.com');
+    const grants = `/admin/subjects/organization/${globex}/grants`;
+    const named = { feature: 'images', amount: 5, id: 'invoice/7' };
+    const first = await admin.post(grants, named).expect(201);
+    expect(first.headers.location).to.equal(`${grants}/invoice%2F7`);
+    expect((await admin.post(grants, named).expect(201)).body).to.deep.equal(first.body);
+    await admin.post(grants, { ...named, amount: 6 }).expect(409);
+
+    const keyed = (amount: number) =>
+      admin.post(grants, { feature: 'images', amount }).set('Idempotency-Key', 'a retry');
+    const answers = await Promise.all(times(5, () => keyed(7)));
+    expect(answers.map(({ status }) => status)).to.include(201);
+    const again = await keyed(7).expect(201).expect('Idempotency-Replayed', 'true');
+    expect(again.body).to.deep.equal(answers.find(({ status }) => status === 201)?.body);
+    await keyed(8).expect(422);
+    expect(await Grants(inspector()).countDocuments()).to.equal(2);
   });
 });
 

@@ -145,6 +145,8 @@ describe('explain()', () => {
     expect(await told('films')).to.deep.equal(['used_up', 4, 'credits']);
     await grantCredits({ ...shared, subject, feature: 'credits', amount: 4 });
     expect(await told('films')).to.deep.equal(['granted', 4, 'credits']);
+    const { definition } = await explain({ ...shared, subject, feature: 'tokens' });
+    expect(definition).to.deep.equal({ limit: null, per: 'day' });
   });
 });
 

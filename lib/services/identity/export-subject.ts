@@ -12,6 +12,7 @@ import { Subscriptions } from '../../models/subscription.js';
 import { Usage } from '../../models/usage.js';
 import { type StoredUser, Users } from '../../models/user.js';
 import { readUserId } from '../../models/user-id.js';
+import { isLimitLock } from '../../quota/lock-limit.js';
 import { opened } from '../../runtime/connection.js';
 import { database } from '../../runtime/database.js';
 import type { Subject } from '../../runtime/subject.js';
@@ -19,6 +20,7 @@ import { asApiKey } from '../api-keys/as-api-key.js';
 import { asSession } from '../sessions/as-session.js';
 import { asInvitation } from '../tenancy/invitations/as-invitation.js';
 import { asUser } from './as-user.js';
+import { keptAnswers } from './kept-answers.js';
 
 export interface ExportSubject {
   readonly subject: Subject & { readonly type: 'user' };
@@ -30,7 +32,7 @@ const batch = 1_000;
 
 /**
  * All that is held of a user, as JSON can say it (GDPR, articles 15 and 20): the account, how it signs in, sessions, API keys, memberships, invitations, subscription,
- * grants, reservations, usage and the audit log's entries. Never a secret or the hash of one.
+ * grants, reservations, usage, kept answers to idempotency keys and the audit log's entries. Never a secret or the hash of one.
  *
  * @throws {TollgateError} `not_found` (404), `database_unavailable` (503)
  * @example ctx.body = await exportSubject({ subject: { type: 'user', id: user.id } });
@@ -52,6 +54,7 @@ export async function exportSubject({ subject, ...rest }: ExportSubject): Promis
     grants,
     reservations,
     usage,
+    idempotencyKeys,
     auditEntries,
   ] = await Promise.all([
     few(Sessions(connection), { user: _id }),
@@ -62,6 +65,7 @@ export async function exportSubject({ subject, ...rest }: ExportSubject): Promis
     few(Grants(connection), mine),
     few(Reservations(connection), mine),
     database(() => Usage(connection).allOf(`user:${subject.id}`)),
+    keptAnswers(connection, `user:${subject.id}`),
     entriesOf(connection, subject.id),
   ]);
   return {
@@ -74,7 +78,10 @@ export async function exportSubject({ subject, ...rest }: ExportSubject): Promis
     subscriptions: subscriptions.map(plain),
     grants: grants.map(plain),
     reservations: reservations.map(asHeld),
-    usage: usage.map(({ _id: key, u: used, from, to }) => ({ feature: key.f, used, from, to })),
+    usage: usage
+      .filter(({ _id: key }) => !isLimitLock(key))
+      .map(({ _id: key, u: used, from, to }) => ({ feature: key.f, used, from, to })),
+    idempotencyKeys,
     auditEntries: auditEntries.map((each) => asAuditEntry(each as never)),
   };
 }

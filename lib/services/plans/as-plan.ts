@@ -43,7 +43,7 @@ export function asPlan({ code, name, tier, features, default: isDefault, active,
 
 const orNull = (units: number | 'unlimited'): number | null => (units === 'unlimited' ? null : units);
 
-function asFeature(feature: Feature): ShownFeature {
+export function asFeature(feature: Feature): ShownFeature {
   if (!isAllowance(feature)) return feature;
   const { limit, overage, ...rest } = feature;
   return { ...rest, limit: orNull(limit), ...(overage && { overage: { cap: orNull(overage.cap) } }) };

@@ -1,4 +1,4 @@
-import type { Connection } from 'mongoose';
+import type { ClientSession, Connection } from 'mongoose';
 import { refuse, type TollgateError } from '../../errors.js';
 import { type SubscriptionNow, Subscriptions } from '../../models/subscription.js';
 import { after } from '../../runtime/after.js';
@@ -6,7 +6,7 @@ import { opened } from '../../runtime/connection.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
 import { Snapshot, type Strictness } from '../../runtime/snapshot.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
-import { type Catalogue, catalogue, offersMore } from './catalogue.js';
+import { type Catalogue, catalogue, offersMore, readCatalogue } from './catalogue.js';
 import { type Entitlements, granted } from './granted.js';
 import { noteUnknown } from './note-unknown.js';
 
@@ -84,6 +84,16 @@ async function grantedBy(
   const { plan, planVersion } = subscription ?? {};
   const isNew = plan && planVersion && !plans.version(plan, planVersion); // not heard of yet
   return granted(isNew ? await catalogue(connection, true) : plans, subscription);
+}
+
+/** What a subject may use as the transaction of `session` sees it. */
+export async function entitlementsIn(
+  connection: Connection,
+  session: ClientSession,
+  subject: Subject,
+): Promise<Entitlements> {
+  const [subscription] = await Subscriptions(connection).now(subject.type, [subject.id], session);
+  return granted(await readCatalogue(connection, session), subscription);
 }
 
 /**

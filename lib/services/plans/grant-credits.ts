@@ -32,7 +32,7 @@ export interface Grant {
 }
 
 /** No space, nor the sign that stands for overage: the engine has balances of its own. */
-const grantId = Joi.string()
+export const grantId = Joi.string()
   .pattern(/^(?!\+$)[!-~]{1,255}$/)
   .invalid('spent', 'over');
 

@@ -8,8 +8,9 @@ import { opened } from '../../runtime/connection.js';
 import { database } from '../../runtime/database.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
 import { type Subject, subjectKey, subjectSchema } from '../../runtime/subject.js';
+import { asFeature, type ShownFeature } from '../plans/as-plan.js';
 import { entitlementsOf } from '../plans/entitlements-of.js';
-import { type Feature, featureOf, meteredBy } from '../plans/features.js';
+import { featureOf, meteredBy } from '../plans/features.js';
 import { metering } from '../plans/metering.js';
 import { asUsage, type FeatureUsage } from './as-usage.js';
 
@@ -30,8 +31,8 @@ export interface Explanation {
   readonly plan: { readonly code: string; readonly version: number; readonly tier: number } | null;
   /** When the plan ends; null: it does not. */
   readonly planEndsAt: Date | null;
-  /** What the plan says of the feature; null: nothing. */
-  readonly definition: Feature | null;
+  /** What the plan says of the feature, as `activePlan` shows it; null: nothing. */
+  readonly definition: ShownFeature | null;
   /** The limit that goes before the plan's, for this subject alone; undefined: there is none; null: none limits. */
   readonly override?: number | null | undefined;
   /** Units of the counter that one unit costs: more than 1 where it is priced in credits. */
@@ -62,7 +63,8 @@ export async function explain(input: Explain & SharedOptions): Promise<Explanati
   const connection = opened(given.connection);
   const entitlements = await entitlementsOf({ subject, connection, strict: true });
   const { plan, limits, overrides, expiresAt: planEndsAt } = entitlements;
-  const definition = (plan && featureOf(plan, feature)) ?? null;
+  const defined = plan ? featureOf(plan, feature) : undefined;
+  const definition = defined === undefined ? null : asFeature(defined);
   const meter = plan ? meteredBy(plan, feature) : undefined;
   const facts = {
     feature,
