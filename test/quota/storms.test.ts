@@ -56,7 +56,8 @@ describe('consumptions of many at once', function () {
   });
 
   after(async () => {
-    if (process.env.STORM_RESULT) await writeResult(process.env.STORM_RESULT, { seed, factor }, told);
+    if (process.env.STORM_RESULT && told.length > 0)
+      await writeResult(process.env.STORM_RESULT, { seed, factor }, told);
   });
 
   it('are exact to the unit, while limits change and periods end', async () => {
