@@ -54,12 +54,15 @@ class Leases {
     const name = nameOf(request.key);
     const pool = this.#pools.get(name) ?? { lease: undefined, wanted: 0, filling: undefined };
     this.#pools.set(name, pool);
-    const spent = this.#spend(pool, request);
-    if (spent) return spent;
+    const known = this.#spend(pool, request);
+    if (known) return known;
     pool.wanted += request.amount;
     pool.filling ??= Promise.resolve().then(() => this.#fill(name, pool, request, size));
     await pool.filling;
-    return this.#spend(pool, request) ?? take(this.#connection, request);
+    const spent = this.#spend(pool, request);
+    if (spent) return spent;
+    if (pool.lease && !this.#isGood(pool.lease, request)) void this.#return(name, pool); // it may be all that there is: before the request
+    return take(this.#connection, request);
   }
 
   /** Gives back what is left of all leases, as a process does before it ends. */
@@ -104,13 +107,18 @@ class Leases {
     await take(this.#connection, rest).catch(() => {}); // lost: too few are granted then, never too many
   }
 
+  #isGood({ take: { terms }, until, heard }: Lease, request: Take): boolean {
+    if (performance.now() >= until || terms.version !== request.terms.version) return false;
+    return this.#changes.lastOf(request.key.s) <= heard;
+  }
+
   /**
    * Spends of a lease that holds now and knows as much as the request does: a reset begins another period of the same plan. What is in a
    * block counts as used in the database; a threshold is reached when it is spent.
    */
-  #spend({ lease }: Pool, { key, amount, terms }: Take): Taken | undefined {
-    if (!lease || lease.left < amount || lease.take.terms.version !== terms.version) return undefined;
-    if (performance.now() >= lease.until || this.#changes.lastOf(key.s) > lease.heard) return undefined;
+  #spend({ lease }: Pool, request: Take): Taken | undefined {
+    const { key, amount } = request;
+    if (!lease || lease.left < amount || !this.#isGood(lease, request)) return undefined;
     lease.left -= amount;
     const { used, remaining } = lease.taken;
     const taken = {

@@ -83,22 +83,22 @@ export const rules: readonly Rule<keyof typeof scenarios>[] = [
   {
     rule: 'a block belongs to a version of the entitlements',
     file: 'leases',
-    text: ' || lease.take.terms.version !== terms.version',
+    text: ' || terms.version !== request.terms.version',
     without: '',
     shows: 'a block is spent by the entitlements that it was taken by',
   },
   {
     rule: 'a block is kept no longer than its period lasts',
     file: 'leases',
-    text: 'Math.min(lifetime, taken.to.getTime() - taken.at.getTime())',
+    text: 'Math.min(lifetime, to.getTime() - at.getTime())',
     without: 'lifetime',
     shows: 'a block ends with its period',
   },
   {
     rule: 'the clock that ends a block is read before it is asked for',
     file: 'leases',
-    text: 'const until = asked +',
-    without: 'const until = performance.now() +',
+    text: 'until: end(taken, asked)',
+    without: 'until: end(taken, performance.now())',
     shows: 'a block whose answer came late ends with its period',
   },
   {

@@ -6,7 +6,7 @@ import type { StoredReservation } from '../../lib/models/reservation.js';
 import type { UsageKey } from '../../lib/models/usage.js';
 import type { Outcome, Terms } from '../../lib/quota/batch.js';
 import type { Settlement } from '../../lib/quota/settle-holds.js';
-import { connect, inspector } from '../support/world.js';
+import { connect, inspector, until } from '../support/world.js';
 import { batchOf, counterOf, type Engine, key, tamper, termsOf } from './engine.js';
 import {
   arrive,
@@ -54,6 +54,9 @@ async function entered(engine: Engine, connection: Connection) {
   await book.enter(batch, [{ amount: 3, claim }]);
   return { book, batch, claim };
 }
+
+/** Once a process hears of changes, which makes it doubt all that it had before. */
+const hears = ({ feed }: Engine, connection: Connection) => until(() => feed.changeFeed(connection).isLive());
 
 const ahead = ({ leases }: Engine, connection: Connection, size: number, terms: Terms = termsOf(100)) =>
   leases.takeAhead(connection, { key, terms, amount: 1 }, size);
@@ -200,6 +203,7 @@ export const scenarios = {
   },
 
   'a block is spent once': async (engine, connection) => {
+    await hears(engine, connection);
     const outcomes: boolean[] = [];
     for (let count = 0; count < 7; count += 1)
       outcomes.push((await ahead(engine, connection, 5, termsOf(6))).granted);
@@ -207,12 +211,14 @@ export const scenarios = {
   },
 
   'a block is spent by the entitlements that it was taken by': async (engine, connection) => {
+    await hears(engine, connection);
     await ahead(engine, connection, 50);
     await tamper(connection, { $set: { lim: 1, lv: 2 } });
     expect((await ahead(engine, connection, 50, termsOf(1, 2))).granted).to.equal(false);
   },
 
   'a block ends with its period': async (engine, connection) => {
+    await hears(engine, connection);
     await begun(engine, connection, 1, termsOf(100));
     const to = new Date(Date.now() + 700);
     await tamper(connection, { $set: { to } });
@@ -224,6 +230,7 @@ export const scenarios = {
 
   'a block whose answer came late ends with its period': async (engine) => {
     const { proxy, connection } = await brittle();
+    await hears(engine, connection);
     await take(engine, connection, 1, termsOf(100));
     const to = new Date(Date.now() + 1_400);
     await tamper(connection, { $set: { to } });

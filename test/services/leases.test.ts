@@ -10,6 +10,7 @@ import {
   Usage,
 } from '../../lib/index.js';
 import { countersLeased } from '../../lib/quota/leases.js';
+import { changeFeed } from '../../lib/runtime/change-feed.js';
 import { watchCommands } from '../support/commands.js';
 import { connect, countBy, emptyWorld, inspector, times, until } from '../support/world.js';
 
@@ -77,6 +78,7 @@ describe('a lease', () => {
   it('stays used when its process dies', async () => {
     const { consume } = await leasing(100);
     const doomed = await connect();
+    await until(() => changeFeed(doomed).isLive()); // else it gives back what it has taken before it hears of changes
     await consume(doomed);
     await doomed.destroy(true);
     expect(await used()).to.equal(51);
