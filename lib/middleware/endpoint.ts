@@ -1,6 +1,8 @@
 import type { DefaultContext, Middleware, Next, ParameterizedContext } from 'koa';
 import compose from 'koa-compose';
-import { composedOf } from './described.js';
+import type { ErrorCode } from '../errors.js';
+import { nothingFollows } from '../runtime/connection.js';
+import { composedOf, descriptionOf, partsOf } from './described.js';
 import type { Guard } from './guard.js';
 
 /** The last of an endpoint's middlewares: it finds in ctx what the guards before it have added. */
@@ -136,5 +138,22 @@ export function endpoint<
   >,
 ): Middleware;
 export function endpoint(...middlewares: Middleware[]): Middleware {
-  return composedOf(compose(middlewares), middlewares);
+  const composed = compose(middlewares);
+  if (middlewares.flatMap(partsOf).some(decides)) return composedOf(composed, middlewares);
+  const alone: Middleware = (ctx, next) => {
+    nothingFollows(ctx);
+    return composed(ctx, next);
+  };
+  return composedOf(alone, middlewares);
 }
+
+/** What guards refuse with that decide by organizations, rights or plans, which a strict `authenticate()` reads for them. */
+const decisions: readonly ErrorCode[] = [
+  'not_found',
+  'organization_required',
+  'permission_missing',
+  'entitlement_missing',
+];
+
+const decides = (part: object): boolean =>
+  descriptionOf(part)?.refuses?.some((code) => decisions.includes(code)) ?? false;

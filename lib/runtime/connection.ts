@@ -37,6 +37,16 @@ export function strictOf(ctx: ParameterizedContext, given: boolean): Strictness 
   return scope[strictly] ?? false;
 }
 
+const alone = Symbol('koa-tollgate.alone');
+
+/** Says that no guard of the endpoint decides by what a strict `authenticate()` could read for it, so that it need not. */
+export function nothingFollows(ctx: ParameterizedContext): void {
+  (ctx as { [alone]?: true })[alone] = true;
+}
+
+/** True unless that was said. */
+export const guardsFollow = (ctx: ParameterizedContext): boolean => !(ctx as { [alone]?: true })[alone];
+
 /** Lets the guards that follow on a strict request decide by what was read just now. */
 export function foresee(ctx: ParameterizedContext, snapshot: Snapshot): void {
   (ctx as { [strictly]?: Strictness })[strictly] = snapshot;

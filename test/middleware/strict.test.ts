@@ -40,6 +40,7 @@ async function guarded(shared: SharedOptions) {
     endpoint(signedIn, organization(), manages, inRole, requireEntitlement('reports'), show),
   );
   router.get('/global', endpoint(signedIn, requirePermission('tickets.read'), requireRole('support'), show));
+  router.get('/alone', endpoint(signedIn, requireRole('user'), show));
   router.get('/paid', endpoint(signedIn, organization(), requireEntitlement('calls'), quota('calls'), show));
   const app = new Koa();
   app.use(problems()).use(authRouter(shared).routes()).use(router.routes());
@@ -83,6 +84,20 @@ describe('a route with session, organization and permission in strict mode', () 
     expect(await cost(bob.get('/at/nonsense'))).to.deep.equal([404, 'aggregate']);
     expect(await cost(bob.get('/global'))).to.deep.equal([403, 'aggregate']);
     expect((await cost(bob.get(`/at/${acme}`)))[0]).to.equal(404);
+  });
+
+  it('reads no more than the session and its user where no guard of the endpoint needs it', async () => {
+    const { ada, acme, connection } = await strictly();
+    const joins: number[] = [];
+    connection.getClient().on('commandStarted', ({ commandName, command }) => {
+      if (commandName !== 'aggregate' || command.pipeline[0].$changeStream) return;
+      joins.push(command.pipeline.filter((stage: object) => '$lookup' in stage).length);
+    });
+    await ada.get('/alone').expect(200);
+    expect(joins).to.deep.equal([1]);
+    await ada.get(`/at/${acme}`).expect(200);
+    expect(joins[1]).to.be.greaterThan(1);
+    expect(joins.length).to.equal(2);
   });
 
   it('finds what the guards find that remember', async () => {

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ParameterizedContext } from 'koa';
 import { clientAddress } from '../../runtime/client-address.js';
-import { foresee, strictOf } from '../../runtime/connection.js';
+import { foresee, guardsFollow, strictOf } from '../../runtime/connection.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import type { Snapshot } from '../../runtime/snapshot.js';
 import { namedIn } from '../named-in.js';
@@ -35,8 +35,10 @@ export const presentedBy = (
   ip: () => clientAddress(ctx, trustedProxies),
   strict: Boolean(strictOf(ctx, strict)),
   request: ctx.req,
-  guards: {
-    organizationId: namedIn(ctx, 'organizationId', 'X-Organization-Id'),
-    foresee: (snapshot) => foresee(ctx, snapshot),
-  },
+  guards: guardsFollow(ctx)
+    ? {
+        organizationId: namedIn(ctx, 'organizationId', 'X-Organization-Id'),
+        foresee: (snapshot) => foresee(ctx, snapshot),
+      }
+    : undefined,
 });
