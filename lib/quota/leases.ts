@@ -38,6 +38,7 @@ const lifetime = 5_000;
 class Leases {
   readonly #connection: Connection;
   readonly #pools = new Map<string, Pool>();
+  readonly #returning = new Set<Promise<unknown>>();
   readonly #changes = new Changes();
 
   constructor(connection: Connection) {
@@ -61,17 +62,18 @@ class Leases {
     await pool.filling;
     const spent = this.#spend(pool, request);
     if (spent) return spent;
-    if (pool.lease && !this.#isGood(pool.lease, request)) void this.#return(name, pool); // it may be all that there is: before the request
+    if (pool.lease && !this.#isGood(pool.lease, request)) this.#return(name, pool); // it may be all that there is: before the request
     return take(this.#connection, request);
   }
 
-  /** Gives back what is left of all leases, as a process does before it ends. */
+  /** Gives back what is left of all leases, as a process does before it ends, also what is on its way back. */
   async end(): Promise<void> {
-    await Promise.all([...this.#pools].map(([name, pool]) => this.#return(name, pool)));
+    for (const [name, pool] of this.#pools) this.#return(name, pool);
+    await Promise.all(this.#returning);
   }
 
   async #fill(name: string, pool: Pool, request: Take, size: number): Promise<void> {
-    void this.#return(name, pool); // it stands before the block in the same batch
+    this.#return(name, pool); // it stands before the block in the same batch
     const amount = Math.min(Number.MAX_SAFE_INTEGER, pool.wanted + size);
     pool.wanted = 0;
     const [asked, heard] = [performance.now(), this.#changes.count];
@@ -97,14 +99,16 @@ class Leases {
   }
 
   /** Ends a lease that is over, or replaced. */
-  async #return(name: string, pool: Pool): Promise<void> {
+  #return(name: string, pool: Pool): void {
     const { lease } = pool;
     pool.lease = undefined;
     if (!pool.filling) this.#forget(name, pool);
     if (!lease || lease.left === 0) return;
     const rest = { ...lease.take, amount: -lease.left, from: lease.taken.from };
     lease.left = 0;
-    await take(this.#connection, rest).catch(() => {}); // lost: too few are granted then, never too many
+    const returning = take(this.#connection, rest).catch(() => {}); // lost: too few are granted then, never too many
+    this.#returning.add(returning);
+    void returning.then(() => this.#returning.delete(returning));
   }
 
   #isGood({ take: { terms }, until, heard }: Lease, request: Take): boolean {
