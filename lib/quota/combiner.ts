@@ -4,7 +4,7 @@ import type { Connection } from 'mongoose';
 import { refuse } from '../errors.js';
 import type { UsageKey } from '../models/usage.js';
 import { changeFeed } from '../runtime/change-feed.js';
-import { inTime } from '../runtime/database.js';
+import { inTime, patience } from '../runtime/database.js';
 import { perConnection } from '../runtime/per-connection.js';
 import { type Batch, type Fate, fold, newest, type Outcome, type Part, type Terms } from './batch.js';
 import { Changes } from './changes.js';
@@ -84,8 +84,8 @@ const few = 3;
 const queue = 20_000;
 /** Counters that are remembered while nobody wants anything of them. */
 const remembered = 200_000;
-/** Milliseconds: after which a request is refused, how often that is looked for, how long a denial holds. */
-const [patience, glance, denied] = [1_500, 100, 500];
+/** Milliseconds: how often it is looked for whoever has waited too long, how long a denial holds. */
+const [glance, denied] = [100, 500];
 
 /**
  * Folds the requests of one process into few writes: those for one counter that come together into one batch, and the batches of
