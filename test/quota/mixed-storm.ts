@@ -4,19 +4,11 @@ import { check } from '../../kit/check.js';
 import { consume, type Desk, feature, type Outcome, subjectOf } from '../../kit/consume.js';
 import { Ledger } from '../../kit/ledger.js';
 import { randomOf } from '../../kit/random.js';
-import type { Changes, Weathered } from './storm.js';
+import type { Changes, Storm, Weathered } from './storm.js';
 import { witness } from './witness.js';
 
-export interface MixedStorm {
-  /** Each stands for a process. */
-  readonly connections: readonly Connection[];
-  /** One more, which changes plans. */
-  readonly sound: Connection;
-  readonly consumptions: number;
-  readonly seed: number;
-  readonly keys?: number;
-  readonly inFlight?: number;
-}
+/** Without faults; the one connection more changes plans. */
+export type MixedStorm = Omit<Storm, 'fault'>;
 
 /** What was taken, and how some of it is given back. */
 interface Held {
