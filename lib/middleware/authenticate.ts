@@ -1,5 +1,6 @@
 import type { Middleware } from 'koa';
 import { type ErrorCode, refuse } from '../errors.js';
+import { after } from '../runtime/after.js';
 import { connectionOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import type { User } from '../runtime/user.js';
@@ -82,14 +83,13 @@ export function authenticate(options: AuthenticateOptions): Middleware {
   const readers = credentialReaders('authenticate', read);
   const told = { accept: read.accept, optional: read.optional, refuses: refusalsOf(read) };
 
-  return described(told, async function authenticate(ctx, next) {
+  return described(told, function authenticate(ctx, next) {
     const connection = connectionOf(ctx, read.connection);
-    const presented = presentedBy(ctx, read);
-    const found = await credentialOf(presented, connection, readers, read, () =>
-      refuseOtherOrigins(ctx, read),
-    );
-    Object.assign(ctx.state, found ?? nobody);
-    await next();
+    const sameOrigin = () => refuseOtherOrigins(ctx, read);
+    return after(credentialOf(presentedBy(ctx, read), connection, readers, read, sameOrigin), (found) => {
+      Object.assign(ctx.state, found ?? nobody);
+      return next();
+    });
   });
 }
 

@@ -1,7 +1,9 @@
+import type { Next } from 'koa';
+import { after } from '../runtime/after.js';
 import { connectionOf, strictOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { type PlanDefinitions, requireFeatures } from '../services/plans/define-plans.js';
-import { entitlementMissing, entitlementsOf } from '../services/plans/entitlements-of.js';
+import { entitlementMissing, entitlementsNow } from '../services/plans/entitlements-of.js';
 import type { SignedIn } from './authenticate.js';
 import type { Guard } from './guard.js';
 import { requireReach, type SubjectChoice, subjectChoice, subjectOf } from './subject-of.js';
@@ -26,19 +28,27 @@ export const entitlementRefusals = ['token_missing', 'entitlement_missing', 'per
 export type Lack = (granted: readonly string[]) => string | readonly string[] | null;
 
 /** What the three entitlement guards do; they differ in what they make of the codes. */
-export async function entitle(
+export function entitle(
   ctx: Parameters<Guard<SignedIn, Entitled>>[0],
+  next: Next,
   options: Pick<EntitlementOptions, 'connection' | 'subject'> & { readonly strict: boolean },
   lack: Lack,
-): Promise<void> {
-  const subject = await subjectOf(ctx, options.subject);
-  requireReach(ctx, subject);
-  const connection = connectionOf(ctx, options.connection);
-  const strict = strictOf(ctx, options.strict);
-  const { entitlements, tier, limits } = await entitlementsOf({ subject, connection, strict });
-  const missing = lack(entitlements ?? []);
-  if (missing !== null) throw await entitlementMissing(connection, { tier, missing, subject });
-  Object.assign(ctx.state, { entitlements, tier, limits });
+): Promise<unknown> {
+  return after(subjectOf(ctx, options.subject), (subject) => {
+    requireReach(ctx, subject);
+    const connection = connectionOf(ctx, options.connection);
+    const strict = strictOf(ctx, options.strict);
+    return after(entitlementsNow(connection, subject, strict), ({ entitlements, tier, limits }) => {
+      const missing = lack(entitlements ?? []);
+      if (missing !== null) return refuseFor(connection, { tier, missing, subject });
+      Object.assign(ctx.state, { entitlements, tier, limits });
+      return next();
+    });
+  }) as Promise<unknown>;
+}
+
+async function refuseFor(...lacking: Parameters<typeof entitlementMissing>): Promise<never> {
+  throw await entitlementMissing(...lacking);
 }
 
 /** What a guard is made with: `Codes` of features, behind the plans that have them where those are typed. */

@@ -46,7 +46,7 @@ export async function identify(input: Identify): Promise<SignedIn | null> {
   const given = readOptions<CredentialChoice & Identify>('identify', input, own());
   const { headers, remoteAddress, strict, trustedProxies } = given;
   const ip = () => addressIn(headers, remoteAddress, trustedProxies);
-  const presented = { headers, ip, strict, request: headers };
+  const presented = { headers, ip, strict, request: headers, guards: () => undefined };
   const sameOrigin = () => requireOwnOrigin(headers, headers.host ?? '', given);
   const readers = credentialReaders('identify', given);
   return credentialOf(presented, opened(given.connection), readers, given, sameOrigin);

@@ -2,10 +2,11 @@ import Joi from 'joi';
 import type { Middleware } from 'koa';
 import type { Connection } from 'mongoose';
 import { refuse } from '../errors.js';
+import { after } from '../runtime/after.js';
 import { connectionOf, strictOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import type { Strictness } from '../runtime/snapshot.js';
-import { entitlementsOf } from '../services/plans/entitlements-of.js';
+import { entitlementsNow } from '../services/plans/entitlements-of.js';
 import type { Membership, Organization } from '../services/tenancy/as-organization.js';
 import { membershipOf, organizationsOf } from '../services/tenancy/membership-of.js';
 import { type SignedIn, signedIn } from './authenticate.js';
@@ -53,21 +54,22 @@ export function organization(options: OrganizationOptions = {}): Middleware {
     headers: ['X-Organization-Id'],
   };
 
-  return described(told, async function organization(ctx, next) {
+  return described(told, function organization(ctx, next) {
     const { id: userId } = signedIn(ctx);
     const connection = connectionOf(ctx, read.connection);
     const strict = strictOf(ctx, read.strict);
     const named = namedIn(ctx, 'organizationId', 'X-Organization-Id');
     const bound = ctx.state.apiKey?.organizationId; // such a key acts nowhere else
     if (bound && named && named !== bound) throw refuse('not_found');
-    const organizationId = bound ?? named ?? (await onlyOne(connection, userId, strict));
-    if (organizationId === undefined && !read.optional) {
+    const found = after(bound ?? named ?? onlyOne(connection, userId, strict), (organizationId) => {
+      if (organizationId !== undefined) return stateOf(connection, { userId, organizationId, strict });
+      if (read.optional) return nowhere;
       throw refuse('organization_required', { detail: 'Name one in the header X-Organization-Id' });
-    }
-    const found =
-      organizationId === undefined ? nowhere : await stateOf(connection, { userId, organizationId, strict });
-    Object.assign(ctx.state, found);
-    await next();
+    });
+    return after(found, (state) => {
+      Object.assign(ctx.state, state);
+      return next();
+    });
   });
 }
 
@@ -82,12 +84,15 @@ async function onlyOne(
   return second === undefined ? first : undefined;
 }
 
-async function stateOf(
+function stateOf(
   connection: Connection,
   which: { userId: string; organizationId: string; strict: Strictness },
-): Promise<InOrganization> {
-  const { organization, membership } = await membershipOf(connection, which);
-  const subject = { type: 'organization', id: organization.id } as const;
-  const { plan } = await entitlementsOf({ connection, subject, strict: which.strict });
-  return { organization: { ...organization, role: membership.role, plan: plan?.code ?? null }, membership };
+): InOrganization | Promise<InOrganization> {
+  return after(membershipOf(connection, which), ({ organization: found, membership }) => {
+    const { id, name, slug } = found;
+    return after(entitlementsNow(connection, { type: 'organization', id }, which.strict), ({ plan }) => {
+      const organization = { id, name, slug, role: membership.role, plan: plan?.code ?? null };
+      return { organization, membership };
+    });
+  });
 }

@@ -31,11 +31,10 @@ export function requireAllEntitlements(
 ): Guard<SignedIn, Entitled> {
   const { codes, options } = readEntitlement<readonly string[]>('requireAllEntitlements', args);
 
-  return described({ refuses: entitlementRefusals }, async function requireAllEntitlements(ctx, next) {
-    await entitle(ctx, options, (granted) => {
+  return described({ refuses: entitlementRefusals }, function requireAllEntitlements(ctx, next) {
+    return entitle(ctx, next, options, (granted) => {
       const missing = codes.filter((code) => !granted.includes(code));
       return missing.length === 0 ? null : missing;
     });
-    await next();
   });
 }

@@ -31,8 +31,9 @@ export function requireAnyEntitlement(
 ): Guard<SignedIn, Entitled> {
   const { codes, options } = readEntitlement<readonly string[]>('requireAnyEntitlement', args);
 
-  return described({ refuses: entitlementRefusals }, async function requireAnyEntitlement(ctx, next) {
-    await entitle(ctx, options, (granted) => (codes.some((code) => granted.includes(code)) ? null : codes));
-    await next();
+  return described({ refuses: entitlementRefusals }, function requireAnyEntitlement(ctx, next) {
+    const lack = (granted: readonly string[]) =>
+      codes.some((code) => granted.includes(code)) ? null : codes;
+    return entitle(ctx, next, options, lack);
   });
 }

@@ -22,12 +22,12 @@ export function requireClaims(
   const rules = rulesOf(claims);
   const requiredClaims = rules.map(([name]) => name);
 
-  return described({ refuses: ['token_missing', 'claim_missing'] }, async function requireClaims(ctx, next) {
+  return described({ refuses: ['token_missing', 'claim_missing'] }, function requireClaims(ctx, next) {
     signedIn(ctx);
     const { claims } = ctx.state;
     const fits = ([name, rule]: Rule) => Object.hasOwn(claims, name) && satisfies(claims[name], rule);
     if (!rules.every(fits)) throw refuse('claim_missing', { requiredClaims });
-    await next();
+    return next();
   });
 }
 

@@ -31,8 +31,7 @@ export function requireEntitlement(code: string, options?: EntitlementOptions): 
 export function requireEntitlement(...args: EntitlementArguments<string>): Guard<SignedIn, Entitled> {
   const { codes: code, options } = readEntitlement<string>('requireEntitlement', args);
 
-  return described({ refuses: entitlementRefusals }, async function requireEntitlement(ctx, next) {
-    await entitle(ctx, options, (granted) => (granted.includes(code) ? null : code));
-    await next();
+  return described({ refuses: entitlementRefusals }, function requireEntitlement(ctx, next) {
+    return entitle(ctx, next, options, (granted) => (granted.includes(code) ? null : code));
   });
 }

@@ -34,12 +34,12 @@ export function requireFactor(...factors: [string, ...string[]]): Guard<SignedIn
     throw new TypeError("requireFactor(): name one factor or several, each a text: requireFactor('mfa')");
   }
 
-  return described({ refuses: ['token_missing', 'factor_missing'] }, async function requireFactor(ctx, next) {
+  return described({ refuses: ['token_missing', 'factor_missing'] }, function requireFactor(ctx, next) {
     signedIn(ctx);
     const proved = ctx.state.factors;
     const has = (factor: string) => (factor === 'mfa' ? isMultiFactor(proved) : proved.includes(factor));
     if (!factors.some(has)) throw refuse('factor_missing', { requiredFactors: factors });
-    await next();
+    return next();
   });
 }
 

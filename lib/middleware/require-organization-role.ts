@@ -21,7 +21,7 @@ export function requireOrganizationRole(...roles: [string, ...string[]]): Guard<
 
   const told: Description = { refuses: ['token_missing', 'organization_required', 'role_missing'] };
 
-  return described(told, async function requireOrganizationRole(ctx, next) {
+  return described(told, function requireOrganizationRole(ctx, next) {
     signedIn(ctx);
     const { membership } = ctx.state as Partial<MaybeInOrganization>;
     if (membership === undefined) {
@@ -32,6 +32,6 @@ export function requireOrganizationRole(...roles: [string, ...string[]]): Guard<
     if (!membership)
       throw refuse('organization_required', { detail: 'Name one in the header X-Organization-Id' });
     if (!roles.includes(membership.role)) throw refuse('role_missing', { requiredRoles: roles });
-    await next();
+    return next();
   });
 }

@@ -1,5 +1,6 @@
 import Joi from 'joi';
 import { refuse } from '../errors.js';
+import { after } from '../runtime/after.js';
 import { connectionOf, strictOf } from '../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import { isPlainCode } from '../services/roles/permission-code.js';
@@ -41,7 +42,7 @@ export function requirePermission(
 
   const told: Description = { refuses: ['token_missing', 'permission_missing'], scope: needed };
 
-  return described(told, async function requirePermission(ctx, next) {
+  return described(told, function requirePermission(ctx, next) {
     const { id: userId } = signedIn(ctx);
     const scopes = ctx.state.apiKey?.scopes ?? [];
     const { organization } = ctx.state as Partial<MaybeInOrganization>;
@@ -51,9 +52,11 @@ export function requirePermission(
       organizationId ? { type: 'organization', id: organizationId } : { type: 'user', id: userId },
     );
     const connection = connectionOf(ctx, read.connection);
-    const rights = await rightsOf(connection, { userId, organizationId, strict: strictOf(ctx, read.strict) });
-    const missing = needed.find((code) => !holds(rights, code) || !inScope(scopes, code));
-    if (missing !== undefined) throw refuse('permission_missing', { requiredPermission: missing });
-    await next();
+    const which = { userId, organizationId, strict: strictOf(ctx, read.strict) };
+    return after(rightsOf(connection, which), (rights) => {
+      const missing = needed.find((code) => !holds(rights, code) || !inScope(scopes, code));
+      if (missing !== undefined) throw refuse('permission_missing', { requiredPermission: missing });
+      return next();
+    });
   });
 }

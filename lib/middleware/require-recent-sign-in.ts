@@ -26,9 +26,9 @@ export function requireRecentSignIn({
 
   return described(
     { refuses: ['token_missing', 'reauthentication_required'] },
-    async function requireRecentSignIn(ctx, next) {
+    function requireRecentSignIn(ctx, next) {
       refuseOldSignIn(ctx, within);
-      await next();
+      return next();
     },
   );
 }

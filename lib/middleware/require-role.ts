@@ -15,10 +15,10 @@ export function requireRole(...roles: [string, ...string[]]): Guard<SignedIn> {
     throw new TypeError("requireRole(): name one role or several, each a text: requireRole('admin')");
   }
 
-  return described({ refuses: ['token_missing', 'role_missing'] }, async function requireRole(ctx, next) {
+  return described({ refuses: ['token_missing', 'role_missing'] }, function requireRole(ctx, next) {
     const user = signedIn(ctx);
     if (!roles.some((role) => user.roles.includes(role)))
       throw refuse('role_missing', { requiredRoles: roles });
-    await next();
+    return next();
   });
 }

@@ -21,9 +21,9 @@ const safe = new Set(['GET', 'HEAD', 'OPTIONS']);
 export function requireSameOrigin(options: SharedOptions = {}): Guard {
   const rules = readOptions('requireSameOrigin', options);
 
-  return described({ refuses: ['cross_origin'] }, async function requireSameOrigin(ctx, next) {
+  return described({ refuses: ['cross_origin'] }, function requireSameOrigin(ctx, next) {
     refuseOtherOrigins(ctx, rules);
-    await next();
+    return next();
   });
 }
 

@@ -22,13 +22,13 @@ export function requireScope(code: string): Guard<SignedIn> {
 
   return described(
     { refuses: ['token_missing', 'permission_missing'], scope: code },
-    async function requireScope(ctx, next) {
+    function requireScope(ctx, next) {
       signedIn(ctx);
       const { apiKey } = ctx.state;
       if (apiKey && !inScope(apiKey.scopes, code)) {
         throw refuse('permission_missing', { requiredPermission: code });
       }
-      await next();
+      return next();
     },
   );
 }

@@ -13,9 +13,9 @@ import type { Guard } from './guard.js';
 export function requireVerifiedEmail(): Guard<SignedIn> {
   return described(
     { refuses: ['token_missing', 'email_unverified'] },
-    async function requireVerifiedEmail(ctx, next) {
+    function requireVerifiedEmail(ctx, next) {
       if (!signedIn(ctx).emailVerified) throw refuse('email_unverified');
-      await next();
+      return next();
     },
   );
 }

@@ -1,6 +1,7 @@
 import Joi from 'joi';
 import type { ParameterizedContext } from 'koa';
 import { refuse } from '../errors.js';
+import { after } from '../runtime/after.js';
 import { type Subject, subjectSchema } from '../runtime/subject.js';
 import { type MaybeSignedIn, signedIn } from './authenticate.js';
 import type { MaybeInOrganization } from './organization.js';
@@ -17,12 +18,12 @@ export const subjectChoice = Joi.alternatives(Joi.valid('organization', 'team', 
 
 type State = Partial<MaybeSignedIn> & Partial<MaybeInOrganization> & Partial<InTeam>;
 
-/** The subject of a request; refuses where the middleware that would have found it is missing. */
-export async function subjectOf(
+/** The subject of a request, at once where no function has to find it; refuses where the middleware that would have found it is missing. */
+export function subjectOf(
   ctx: ParameterizedContext,
   choice: SubjectChoice | undefined,
-): Promise<Subject> {
-  if (typeof choice === 'function') return checked(await choice(ctx));
+): Subject | Promise<Subject> {
+  if (typeof choice === 'function') return after(choice(ctx), checked);
   const user = signedIn(ctx as { state: State });
   const { organization, team } = ctx.state as State;
   const type = choice ?? (organization ? 'organization' : 'user');

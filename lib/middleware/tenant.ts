@@ -26,13 +26,13 @@ export interface WithTenant {
 export function tenant(options: SharedOptions = {}): Guard<InOrganization, WithTenant> {
   const read = readOptions('tenant', options);
 
-  return described({ refuses: ['organization_required'] }, async function tenant(ctx, next) {
+  return described({ refuses: ['organization_required'] }, function tenant(ctx, next) {
     const state = ctx.state as Partial<InOrganization & InTeam & SignedIn> & { tenant: Tenant };
     if (state.organization === undefined)
       throw refuse('internal', { detail: 'tenant() needs organization() before it on this route' });
     if (state.organization === null) throw refuse('organization_required');
     state.tenant = tenantFor(connectionOf(ctx, read.connection), whoOf(state));
-    await next();
+    return next();
   });
 }
 

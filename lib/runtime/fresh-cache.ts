@@ -17,7 +17,7 @@ export type SubjectsOf<V> = readonly string[] | ((value: V) => readonly string[]
 /** Stands for every subject. */
 const anybody = '*';
 
-const hour = 3_600_000;
+const [minute, hour] = [60_000, 3_600_000];
 
 /**
  * Values read from the database that are believed until one of their subjects changes, and for an hour at most.
@@ -38,8 +38,16 @@ export class FreshCache<V extends object> {
     this.#entries = new LRUCache({
       max,
       ttl: hour,
+      ttlResolution: minute, // a finer one sets a timer in every millisecond in which somebody asks
       dispose: (entry, key) => this.#unlink(key, entry.subjects),
     });
+  }
+
+  /** The value under `key` where it is remembered and counts; it costs no more than a look. */
+  known(key: string, strict: Strictness = false): V | undefined {
+    if (strict) return strict instanceof Snapshot ? (strict.get(this, key) as V | undefined) : undefined;
+    const value = this.#feed.isLive() ? this.#entries.get(key)?.value : undefined;
+    return value instanceof Promise ? undefined : value;
   }
 
   /**

@@ -6,7 +6,9 @@ export function perConnection<T extends object>(
 ): (connection: Connection) => T {
   const made = new WeakMap<Connection, T>();
   return (connection) => {
-    const value = made.get(connection) ?? make(connection);
+    const known = made.get(connection);
+    if (known) return known;
+    const value = make(connection);
     made.set(connection, value);
     return value;
   };

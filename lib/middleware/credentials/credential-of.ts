@@ -1,5 +1,6 @@
 import type { Connection } from 'mongoose';
 import { type ErrorCode, isTollgateError, refuse, type TollgateError } from '../../errors.js';
+import { after } from '../../runtime/after.js';
 import type { OriginRules } from '../require-same-origin.js';
 import type { Presented } from './presented.js';
 import type { CredentialKind, SignedIn } from './signed-in.js';
@@ -14,14 +15,14 @@ export interface Found {
 }
 
 /**
- * Reads one kind of credential: undefined, at once, where the request presents none. An invalid one rejects with its refusal,
+ * Reads one kind of credential, at once where it is remembered: undefined where the request presents none. An invalid one is refused,
  * which counts only when no other credential is valid. `found` are those that the readers before it have found.
  */
 export type CredentialReader = (
   presented: Presented,
   connection: Connection,
   found: readonly Found[],
-) => Promise<Found> | undefined;
+) => Found | Promise<Found> | undefined;
 
 export interface CredentialRules extends OriginRules {
   readonly accept: readonly CredentialKind[];
@@ -32,24 +33,51 @@ export interface CredentialRules extends OriginRules {
  * The valid credential of a request, the first that a reader finds and that is accepted; null where none is needed. `sameOrigin` refuses
  * what a page of somebody else's may have sent, and is asked where a browser sends the credential unasked.
  */
-export async function credentialOf(
+export function credentialOf(
   presented: Presented,
   connection: Connection,
   readers: readonly CredentialReader[],
   rules: CredentialRules,
   sameOrigin: () => void,
-): Promise<SignedIn | null> {
-  const found: Found[] = [];
-  const refusals: TollgateError[] = [];
-  for (const read of readers) {
-    const one = read(presented, connection, found);
-    if (!one) continue;
+): SignedIn | null | Promise<SignedIn | null> {
+  return after(readAll(presented, connection, readers), (read) => choose(read, rules, sameOrigin));
+}
+
+interface Read {
+  readonly found: Found[];
+  readonly refusals: TollgateError[];
+}
+
+/** What the readers from the one of number `next` on make of a request, one after the other. */
+function readAll(
+  presented: Presented,
+  connection: Connection,
+  readers: readonly CredentialReader[],
+  all: Read = { found: [], refusals: [] },
+  next = 0,
+): Read | Promise<Read> {
+  const { found, refusals } = all;
+  const refused = (error: unknown) => void refusals.push(refusalOf(error));
+  for (let index = next; index < readers.length; index += 1) {
     try {
-      found.push(await one);
+      const one = readers[index]?.(presented, connection, found);
+      if (one instanceof Promise) {
+        const goOn = () => readAll(presented, connection, readers, all, index + 1);
+        return one.then((it) => void found.push(it), refused).then(goOn);
+      }
+      if (one) found.push(one);
     } catch (error) {
-      refusals.push(refusalOf(error));
+      refused(error);
     }
   }
+  return all;
+}
+
+function choose(
+  { found, refusals }: Read,
+  rules: CredentialRules,
+  sameOrigin: () => void,
+): SignedIn | null | Promise<SignedIn | null> {
   const [first] = found;
   if (!first) return nobody(refusals, rules);
   if (found.some(({ ambient }) => ambient)) sameOrigin();

@@ -15,8 +15,8 @@ export interface Presented {
   readonly strict: boolean;
   /** The same for all who read this request's credentials. */
   readonly request: object;
-  /** For whom a strict reader reads ahead; missing where no guards follow. */
-  readonly guards?: Guards | undefined;
+  /** For whom a strict reader reads ahead; undefined where no guards follow. */
+  readonly guards: () => Guards | undefined;
 }
 
 /** The guards that follow on a request of Koa's. */
@@ -35,10 +35,10 @@ export const presentedBy = (
   ip: () => clientAddress(ctx, trustedProxies),
   strict: Boolean(strictOf(ctx, strict)),
   request: ctx.req,
-  guards: guardsFollow(ctx)
-    ? {
-        organizationId: namedIn(ctx, 'organizationId', 'X-Organization-Id'),
-        foresee: (snapshot) => foresee(ctx, snapshot),
-      }
-    : undefined,
+  guards: () => (guardsFollow(ctx) ? guardsOf(ctx) : undefined),
+});
+
+const guardsOf = (ctx: ParameterizedContext): Guards => ({
+  organizationId: namedIn(ctx, 'organizationId', 'X-Organization-Id'),
+  foresee: (snapshot) => foresee(ctx, snapshot),
 });

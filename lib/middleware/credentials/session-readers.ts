@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Connection } from 'mongoose';
 import { refuse } from '../../errors.js';
 import { accessTokenVerifier } from '../../runtime/access-tokens.js';
+import { after } from '../../runtime/after.js';
 import { cookieIn, cookieName } from '../../runtime/cookies.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
 import { foreseenSession, type LiveSession, sessionOf } from '../../services/sessions/session-of.js';
@@ -14,18 +15,26 @@ export function sessionReaders(options: ReadSharedOptions): readonly CredentialR
   const verify = accessTokenVerifier(options);
   const cookie = cookieName('access_token', options.cookies);
 
-  async function found(
+  function found(
     presented: Presented,
     connection: Connection,
     { token, ambient }: { token: string; ambient: boolean },
-  ): Promise<Found> {
+  ): Found | Promise<Found> {
     const claims = verify(token);
     if (!claims)
       throw refuse('token_invalid', { headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' } });
     const which = { sessionId: claims.sid, userId: claims.sub };
-    const { user, session, factors } = await liveSession(presented, connection, which);
-    const state = { user, session, apiKey: null, credential: 'session', factors, claims: noClaims } as const;
-    return { state, ambient };
+    return after(liveSession(presented, connection, which), ({ user, session, factors }) => {
+      const state = {
+        user,
+        session,
+        apiKey: null,
+        credential: 'session',
+        factors,
+        claims: noClaims,
+      } as const;
+      return { state, ambient };
+    });
   }
 
   return [
@@ -41,16 +50,18 @@ export function sessionReaders(options: ReadSharedOptions): readonly CredentialR
 }
 
 /** The session; in strict mode with what the guards that follow decide by, in one command. */
-async function liveSession(
+function liveSession(
   { strict, guards }: Presented,
   connection: Connection,
   which: { readonly sessionId: string; readonly userId: string },
-): Promise<LiveSession> {
-  if (!strict || !guards) return sessionOf(connection, { ...which, strict });
-  const { organizationId } = guards;
-  const { snapshot, ...live } = await foreseenSession(connection, { ...which, organizationId });
-  guards.foresee(snapshot);
-  return live;
+): LiveSession | Promise<LiveSession> {
+  const following = strict ? guards() : undefined;
+  if (!following) return sessionOf(connection, { ...which, strict });
+  const { organizationId } = following;
+  return foreseenSession(connection, { ...which, organizationId }).then(({ snapshot, ...live }) => {
+    following.foresee(snapshot);
+    return live;
+  });
 }
 
 /** The token of `Authorization: Bearer …` (RFC 6750); another scheme is not meant for us. */

@@ -49,13 +49,25 @@ export function entitlementsNow(
     const { subscription } = seen as ReadSubscription;
     return after(catalogue(connection), (plans) => grantedBy(connection, subscription, plans));
   }
+  const found = known(connection).known(key, strict);
+  return found && isStill(found) ? found.entitlements : read(connection, subject, key, strict);
+}
+
+const isStill = ({ until }: Known): boolean =>
+  until === Number.POSITIVE_INFINITY || performance.now() < until;
+
+async function read(
+  connection: Connection,
+  subject: Subject,
+  key: string,
+  strict: Strictness,
+): Promise<Entitlements> {
   const remembered = known(connection);
   const ask = () => remembered.get(key, [key, 'plans'], () => load(connection, subject, strict), strict);
-  return after(ask(), ({ entitlements, until }) => {
-    if (until === Number.POSITIVE_INFINITY || performance.now() < until) return entitlements;
-    remembered.forget(key);
-    return after(ask(), (anew) => anew.entitlements);
-  });
+  const found = await ask();
+  if (isStill(found)) return found.entitlements;
+  remembered.forget(key);
+  return (await ask()).entitlements;
 }
 
 /** A subscription, or that there is none, as a snapshot has it under `subscriptionsRead` and the key of its subject. */

@@ -6,7 +6,7 @@ import { readUserId } from '../../models/user-id.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
 import { objectId } from '../../runtime/ids.js';
 import type { Strictness } from '../../runtime/snapshot.js';
-import { joined } from '../tenancy/membership-of.js';
+import { joined, membershipKey } from '../tenancy/membership-of.js';
 import { permits } from '../tenancy/permits.js';
 import { builtInPermissions, extensionOf, isBuiltIn, isExtension } from './built-in-roles.js';
 
@@ -48,19 +48,21 @@ export function rightsOf(
     strict,
   }: { userId: string; organizationId?: string | undefined; strict: Strictness },
 ): Rights | Promise<Rights> {
+  const key = rightsKey(userId, organizationId);
+  const known = rights(connection).known(key, strict);
+  if (known) return known;
   const organization = objectId(organizationId);
   const subjects = [`user:${userId}`, 'roles', ...(organization ? [`organization:${organization}`] : [])];
   const load = async () => {
     const user = readUserId(connection, userId);
     return user ? readRights(connection, { user, organization }) : nothing;
   };
-  const key = rightsKey(userId, organization ? String(organization) : undefined);
   return rights(connection).get(key, subjects, load, strict);
 }
 
 /** Under what they are remembered. */
 export const rightsKey = (userId: string, organizationId?: string): string =>
-  JSON.stringify([userId, organizationId]);
+  organizationId === undefined ? `${userId.length} ${userId}` : membershipKey(userId, organizationId);
 
 /** A user's global roles and membership with the definitions of all of them. */
 export interface FoundRights {

@@ -27,12 +27,19 @@ export interface SessionOf {
 const live = freshCache<LiveSession>(50_000);
 
 /**
- * The session that an access token speaks of, with its user: in one command, and remembered until either changes.
+ * The session that an access token speaks of, with its user: in one command, and remembered until either changes; then it is there at once.
  *
  * @throws {TollgateError} `session_revoked` (401) when it has ended or expired, or a credential changed since;
  *   `user_inactive` (403); `database_unavailable` (503)
  */
-export async function sessionOf(
+export function sessionOf(connection: Connection, which: SessionOf): LiveSession | Promise<LiveSession> {
+  const known = live(connection).known(which.sessionId, which.strict);
+  return known && !known.session.isExpired
+    ? requireLive(known, which.userId)
+    : readSession(connection, which);
+}
+
+async function readSession(
   connection: Connection,
   { sessionId, userId, strict }: SessionOf,
 ): Promise<LiveSession> {

@@ -33,13 +33,16 @@ export function membershipOf(
   connection: Connection,
   { userId, organizationId, strict }: { userId: string; organizationId: string; strict: Strictness },
 ): Belonging | Promise<Belonging> {
+  const key = membershipKey(userId, organizationId);
+  const known = memberships(connection).known(key, strict);
+  if (known) return known;
   const subjects = [`user:${userId}`, `organization:${organizationId}`];
   const load = async () => {
     const [user, organization] = [readUserId(connection, userId), objectId(organizationId)];
     if (!user || !organization) throw refuse('not_found');
     return asBelonging(await readMembership(connection, { user, organization }));
   };
-  return memberships(connection).get(membershipKey(userId, organizationId), subjects, load, strict);
+  return memberships(connection).get(key, subjects, load, strict);
 }
 
 /**
@@ -59,9 +62,9 @@ export async function readMembership(
   return found;
 }
 
-/** Under what they are remembered. */
+/** Under what they are remembered. The length says where one id ends: whoever asks may have written the other. */
 export const membershipKey = (userId: string, organizationId: string): string =>
-  JSON.stringify([userId, organizationId]);
+  `${userId.length} ${userId} ${organizationId}`;
 
 /** The ids of a user's organizations, two at most: enough to tell whether there is just one. */
 export async function organizationsOf(
