@@ -1,10 +1,10 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Judge, Row } from './witness.js';
 
 /** What a storm with balances plays by. */
 export interface Play {
   /** Units that may be used beyond the limit. */
   readonly overage: number;
-  readonly rollover: { readonly cap: number; readonly periods: number };
   /** Milliseconds of a period. */
   readonly period: number;
 }
@@ -56,6 +56,7 @@ export class BalanceJudge {
     const say = (what: string) => void wrong.push(`${after._id.s}: ${what}`);
     const now = stateOf(after);
     this.#keep(after, now.used);
+    this.#terms(before, after, say);
     const isAnother = before?.from?.getTime() !== after.from?.getTime();
     const isReset = isAnother && before?.to !== undefined && before.to.getTime() === after.to?.getTime();
     if (after.from && after.to && after.from >= after.to) say('has a period that ends before it begins');
@@ -67,6 +68,13 @@ export class BalanceJudge {
     this.#order(before, after, then, now, say);
     return wrong;
   };
+
+  /** What the newest entitlements say of periods stays what it is until there are newer ones. */
+  #terms(before: Row | null | undefined, after: Row, say: (what: string) => void): void {
+    if (before?.t && (before.lv ?? 0) > (after.lv ?? 0)) say('has older entitlements than before');
+    if (before?.t && before.lv === after.lv && !isDeepStrictEqual(before.t, after.t))
+      say(`counts periods by ${JSON.stringify(after.t)}, not ${JSON.stringify(before.t)}`);
+  }
 
   #keep({ _id: { s }, from }: Row, used: number): void {
     if (!from) return;
@@ -86,11 +94,11 @@ export class BalanceJudge {
   }
 
   /** What the period before has left over; one in which nobody came has left all. */
-  #carried({ to, lim, u }: Row, { from }: Row): Pool[] {
-    if (!to || !from || typeof lim !== 'number') return [];
+  #carried({ to, lim, u }: Row, { from, t: { rollover } = {} }: Row): Pool[] {
+    if (!to || !from || typeof lim !== 'number' || !rollover) return [];
     const unused = to.getTime() === from.getTime() ? lim - u : lim;
-    const left = Math.min(this.#play.rollover.cap, unused);
-    const until = from.getTime() + this.#play.rollover.periods * this.#play.period;
+    const left = Math.min(rollover.cap, unused);
+    const until = from.getTime() + rollover.periods * this.#play.period;
     return left > 0 ? [{ id: `rollover ${from.toISOString()}`, until, left, spent: 0 }] : [];
   }
 

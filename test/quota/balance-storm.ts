@@ -22,7 +22,6 @@ export interface WeatheredBalances extends Weathered {
 /** Milliseconds: so that periods end by themselves, again and again. No plan may have one as short. */
 const period = 1_000;
 const overage = { cap: 30 };
-const rollover = { cap: 40, periods: 2 };
 
 interface Held {
   readonly startedAt: Date;
@@ -50,14 +49,17 @@ const heldWith =
     return { startedAt, giveBack: (back) => doubts.giveBack(key, startedAt, back, () => commit(back)) };
   };
 
-/** One limit is as good as the other where much is granted beside it. */
+/** Of which each leaves something else over. */
 async function storePlans(connection: Connection): Promise<void> {
-  const allowing = (limit: number) => ({ [feature]: { limit, per: 'hour', rollover, overage } }) as const;
+  const [small, large] = [
+    { limit: 40, per: 'hour', overage, rollover: { cap: 40, periods: 2 } },
+    { limit: 90, per: 'hour', overage, rollover: { cap: 15 } },
+  ] as const;
   await syncPlans({
     connection,
     plans: {
-      small: { name: 'Small', tier: 0, default: true, features: allowing(40) },
-      large: { name: 'Large', tier: 1, features: allowing(90) },
+      small: { name: 'Small', tier: 0, default: true, features: { [feature]: small } },
+      large: { name: 'Large', tier: 1, features: { [feature]: large } },
     },
   });
   await connection.collection('plans').updateMany({}, { $set: { [`features.${feature}.per`]: 'second' } });
@@ -82,7 +84,7 @@ export async function weatherBalances(storm: BalanceStorm): Promise<WeatheredBal
   const note = (entry: Parameters<Ledger['note']>[0]) => ledger.note(entry);
   const changes: Changes = { done: 0, refused: 0 };
   const granted = new Map<string, number>();
-  const judging = new BalanceJudge({ overage: overage.cap, rollover, period }, granted);
+  const judging = new BalanceJudge({ overage: overage.cap, period }, granted);
   const doubts = new Doubts(sound);
   const random = randomOf(seed);
   const someKey = () => Math.floor(random() * keys);

@@ -325,4 +325,18 @@ export const rules: readonly Rule[] = [
     without: '',
     shows: 'the first key of a process is claimed for its time',
   },
+  {
+    rule: 'periods are counted as the newest entitlements do',
+    file: 'statements',
+    text: "$cond: [isStale, { $ifNull: ['$t', mine] }, mine]",
+    without: '$cond: [isStale, mine, mine]',
+    shows: 'an older plan begins no period of its own',
+  },
+  {
+    rule: 'a change of plan tells how periods are counted',
+    file: 'statements',
+    text: "t: { $cond: [isTheirs, tellingOf(terms), '$t'] },",
+    without: '',
+    shows: 'an older plan begins no period of its own',
+  },
 ];

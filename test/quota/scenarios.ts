@@ -421,6 +421,19 @@ export const scenarios = {
     expect(await used(connection)).to.equal(5);
   },
 
+  'an older plan begins no period of its own': async (engine, connection) => {
+    const old = termsOf(10, 1, { per: 'month', rollover: { cap: 5, periods: 1 } });
+    await begun(engine, connection, 5, old);
+    const terms = new Map([[key.f, termsOf(10, 2, { per: 'hour' })]]);
+    await connection.transaction((session) =>
+      engine.counters.retune(connection, session, { subject, version: 2, terms }),
+    );
+    await endPeriod(connection);
+    await senderOf(engine, connection).one(batchOf(1, [3], { terms: old }));
+    const { u, from, to, balances = [] } = await counterOf(connection);
+    expect([u, to.getTime() - from.getTime(), balances]).to.deep.equal([3, 3_600_000, []]);
+  },
+
   'nobody begins a counter by the limit of an older plan': async ({ counters, ...engine }, connection) => {
     const terms = new Map([[key.f, termsOf(5, 2)]]);
     await connection.transaction((session) =>

@@ -83,7 +83,7 @@ describe('consumptions of many at once', function () {
     await emptyWorld();
     const connections = await Promise.all(times(3, () => connect(undefined, { appName })));
     const sound = await connect(undefined, { appName });
-    const result = await weatherBalances({ connections, sound, consumptions: 4_000 * factor, seed });
+    const result = await weatherBalances({ connections, sound, consumptions: 3_000 * factor, seed });
     expectSound(result, disturbed);
     for (const [what, count] of Object.entries(result.seen)) expect(count, what).to.be.greaterThan(0);
   });

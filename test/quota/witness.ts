@@ -18,6 +18,9 @@ export interface Row {
     readonly e: Date;
   }[];
   readonly p?: Readonly<Record<string, { readonly n: number; readonly t?: Date }>>;
+  /** As the newest entitlements say. */
+  readonly lv?: number;
+  readonly t?: { readonly rollover?: { readonly cap: number; readonly periods: number } };
 }
 
 /** Says what is wrong with a write. */
