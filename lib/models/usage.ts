@@ -42,7 +42,7 @@ export interface UsageRow {
  * `u` units of the allowance `lim` (null: unlimited) are used; `lim` is as the entitlement version `lv` says. `o` were used beyond it,
  * where the plan allows that. `past` holds the totals of the last periods. `p` is one slot for each process and lane: what the
  * last batch of it did, so that none counts twice. `c` is how often what may be used was changed, by hand or with the plan: counting that
- * locks the counter. `from` and `to` are not there before its first use.
+ * locks the counter. `t` says how periods are counted, and what they leave over, for whoever has older entitlements. `from` and `to` are not there before its first use.
  */
 export const usageSchema = new Schema(
   {
@@ -57,6 +57,7 @@ export const usageSchema = new Schema(
     past: { type: [Schema.Types.Mixed], default: undefined },
     p: { type: Schema.Types.Mixed, default: undefined },
     c: { type: Number, default: undefined },
+    t: { type: Schema.Types.Mixed, default: undefined },
   },
   {
     collection: 'tollgate_usage',
@@ -65,7 +66,7 @@ export const usageSchema = new Schema(
       /** Every counter of a subject that was ever used. */
       async allOf(subject: string): Promise<readonly UsageRow[]> {
         const used = { ...keysOf(subject), to: { $type: 'date' } };
-        return this.aggregate<UsageRow>([{ $match: used }, { $unset: ['p', 'c'] }]);
+        return this.aggregate<UsageRow>([{ $match: used }, { $unset: ['p', 'c', 't'] }]);
       },
 
       async deleteAllOf(subject: string, session: ClientSession | null): Promise<void> {

@@ -27,8 +27,10 @@ export interface Claim {
   expiresAt: Date;
   /** What was charged for it. */
   charge: Position | null;
-  /** Units of the charge that were given back. */
+  /** Units of the charge that were given back, at most: some perhaps not, where no answer came. */
   given: number;
+  /** The part that was to give back all the rest; when another one is to, it has come too late. */
+  refund: Position | null;
 }
 
 /** A part of a batch, perhaps with a claim. */
@@ -82,7 +84,7 @@ export class ClaimBook {
     this.#runs += 1;
     const run = `${this.#process}.${this.#runs}`;
     const since = performance.now();
-    const nothing = { isHeld: false, expiresAt: new Date(0), charge: null, given: 0 };
+    const nothing = { isHeld: false, expiresAt: new Date(0), charge: null, given: 0, refund: null };
     return { key, hash, window, within, run, since, ...nothing };
   }
 
@@ -129,8 +131,11 @@ export class ClaimBook {
     if (!claim) return true;
     const here = { b: idOf(batch), i };
     if (amount < 0) {
-      const q = { refund: null, given: claim.given };
-      return this.#set(claim, { refund: here, until: batch.deadline }, ({ refund }) => at(refund, here), q);
+      const q = { refund: claim.refund, given: { $lte: claim.given } };
+      const set = { refund: here, until: batch.deadline };
+      const isEntered = await this.#set(claim, set, ({ refund }) => at(refund, here), q);
+      if (isEntered) claim.refund = here;
+      return isEntered;
     }
     claim.charge = here;
     const set = { charge: here, until: batch.deadline };
@@ -151,12 +156,16 @@ export class ClaimBook {
     await this.#changeBatch({ q: { _id: idOf(batch), outcome: null }, u: { $set: { outcome: met } } });
   }
 
-  /** Notes that units of the charge are about to be given back, or with a negative number that they were not; false: another did so first. */
+  /**
+   * Notes that units of the charge are about to be given back, or with a negative number that they were not; false: another did so first.
+   * To be asked one after the other: else the database may hear of the second before the first.
+   */
   async give(claim: Claim, units: number): Promise<boolean> {
     const [before, given] = [claim.given, claim.given + units];
+    const q = { refund: claim.refund, given: { $lte: before } };
     claim.given = given;
     try {
-      return await this.#set(claim, { given }, (row) => row.given === given, { refund: null, given: before });
+      return await this.#set(claim, { given }, (row) => row.given === given, q);
     } catch (error) {
       if (isTollgateError(error, 'overloaded')) claim.given -= units; // it was not sent
       throw error;
@@ -205,7 +214,7 @@ export class ClaimBook {
   /** Takes over a claim that nobody holds any more, as it was read; null: another was faster. */
   async takeOver({ _id: key, run, until, charge, given }: ClaimRow, anew: Claim): Promise<Claim | null> {
     const expiresAt = this.#endOf(anew);
-    const claim: Claim = { ...anew, charge, given, expiresAt, isHeld: true };
+    const claim: Claim = { ...anew, charge, given, refund: null, expiresAt, isHeld: true };
     const set = { run: claim.run, until: this.#in(lease), expiresAt, refund: null };
     const change = {
       key,

@@ -3,7 +3,7 @@ import { Usage, type UsageKey } from '../models/usage.js';
 import { database } from '../runtime/database.js';
 import type { Terms } from './batch.js';
 import { type Counter, stateOf } from './sender.js';
-import { turned } from './statements.js';
+import { turning } from './statements.js';
 
 /** A counter as the next consumption would find it. */
 export interface CounterNow extends Counter {
@@ -24,7 +24,7 @@ export async function counterNow(
   connection: Connection,
   { key, terms }: { readonly key: UsageKey; readonly terms: Terms },
 ): Promise<CounterNow> {
-  const stages = [{ $set: { ...turned(terms), at: '$$NOW' } }, { $unset: 'p' }];
+  const stages = [...turning(terms), { $set: { at: '$$NOW' } }, { $unset: ['p', 't', 'w'] }];
   const found = [{ $match: { _id: key } }, ...stages];
   const [stored] = await database(() => Usage(connection).aggregate<Counter & { at: Date }>(found as never));
   const counter = stored ?? (await nobodys(connection, key, stages));

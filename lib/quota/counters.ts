@@ -55,7 +55,8 @@ export async function retune(
 
 /**
  * Lets nothing be used of a subject's counters, in the transaction of `session`: of `features`, or all. Their period begins now, so
- * that what was taken before is not given back into it; it ends as it would have.
+ * that what was taken before is not given back into it; it ends as it would have. Where it has ended nothing is used of the next one yet,
+ * and what the last one has used is needed for what it leaves over.
  */
 export async function resetCounters(
   connection: Connection,
@@ -66,7 +67,11 @@ export async function resetCounters(
   const balances = { $cond: [{ $isArray: '$balances' }, renewed, '$$REMOVE'] };
   const slots = { $arrayToObject: dated({ $objectToArray: '$p' }) };
   const p = { $cond: [{ $eq: [{ $type: '$p' }, 'object'] }, slots, '$$REMOVE'] };
-  const which = { ...keysOf(subjectKey(subject)), ...(features && { '_id.f': { $in: [...features] } }) };
+  const which = {
+    ...keysOf(subjectKey(subject)),
+    ...(features && { '_id.f': { $in: [...features] } }),
+    $expr: { $gt: ['$to', '$$NOW'] },
+  };
   const update = [{ $set: { u: 0, o: '$$REMOVE', from: '$$NOW', balances, p } }];
   await Usage(connection).collection.updateMany(which as never, update as never, { session });
 }

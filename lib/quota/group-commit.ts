@@ -7,6 +7,7 @@ import { type Patient, stillWaiting } from '../runtime/waiting-line.js';
 import { fold, newest, type Outcome, type Terms } from './batch.js';
 import { type Taken, takenOf } from './combiner.js';
 import { databaseClock } from './database-clock.js';
+import { FailedLately } from './failed-lately.js';
 import { countInside, foldInside } from './fold-inside.js';
 import { Gathering } from './gathering.js';
 import { noteThreshold } from './note-threshold.js';
@@ -37,6 +38,8 @@ export interface Member {
 }
 
 interface Waiting extends Member, Patient {
+  /** By which it is known when it fails, and comes again. */
+  readonly mark: string | undefined;
   resolve(taken: Result): void;
 }
 
@@ -49,11 +52,12 @@ export interface Result {
 
 /**
  * Commits many members in one transaction: those that wait for the same counters while one is under way share the next. A member
- * whose own writes fail is refused alone, and the others run again without it.
+ * whose own writes fail is refused alone, and the others run again without it. Who comes again with what has failed lately runs alone at once.
  */
 class GroupCommit {
   readonly #connection: Connection;
-  readonly #groups = new Gathering<Waiting>((members) => this.#settle(members));
+  readonly #groups = new Gathering<Waiting>((members) => this.#settleAll(members));
+  readonly #failed = new FailedLately();
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -63,9 +67,16 @@ class GroupCommit {
     const demands = [...member.demands].sort((one, other) => (nameOf(one.key) < nameOf(other.key) ? -1 : 1));
     const name = JSON.stringify(demands.map(({ key }) => nameOf(key)));
     return new Promise((resolve, reject) => {
-      const since = performance.now();
-      this.#groups.join(name, { demands, writes: member.writes, since, resolve, reject });
+      const { writes } = member;
+      const mark = this.#failed.markOf(writes.map(({ operation }) => operation));
+      this.#groups.join(name, { demands, writes, mark, since: performance.now(), resolve, reject });
     });
+  }
+
+  async #settleAll(members: readonly Waiting[]): Promise<void> {
+    const alone = new Set(members.filter(({ mark }) => this.#failed.has(mark)));
+    await this.#settle(alone.size === 0 ? members : members.filter((member) => !alone.has(member)));
+    for (const member of alone) await this.#settle(stillWaiting([member]));
   }
 
   /** Commits the members, without those whose writes fail. */
@@ -80,9 +91,13 @@ class GroupCommit {
         resolve(result);
       });
     } catch (error) {
-      if (members.length === 1) return (members[0] as Waiting).reject(error);
       if (isTollgateError(error, 'database_unavailable'))
         return members.forEach(({ reject }) => void reject(error)); // nobody's own
+      const [{ mark, reject }, ...others] = members as readonly [Waiting, ...Waiting[]];
+      if (others.length === 0) {
+        this.#failed.note(mark);
+        return reject(error);
+      }
       const half = members.length >> 1;
       await this.#settle(stillWaiting(members.slice(0, half)));
       await this.#settle(stillWaiting(members.slice(half)));

@@ -66,7 +66,7 @@ export function foldStatement(batch: Batch, sent: 'first' | 'again' | 'inside'):
     q: { _id: key },
     upsert: true,
     u: [
-      { $set: turned(batch.terms) },
+      ...turning(batch.terms),
       { $set: { w: { ...met(batch), skip } } },
       { $set: { 'w.then': { $cond: ['$w.skip', '$w.used', folded(batch)] } } },
       { $set: { w: { $mergeObjects: ['$w', { spent: spent(batch.terms) }] } } },
@@ -88,6 +88,13 @@ const isMissing = { $eq: [{ $type: '$to' }, 'missing'] };
 const isForLife = { $eq: ['$to', never] };
 const isNewer = (version: number) => ({ $lt: [{ $ifNull: ['$lv', -1] }, version] });
 
+/** How periods are counted, as a counter keeps it for whoever has older entitlements. */
+const tellingOf = ({ per, anchor, rollover }: Terms) => ({
+  per,
+  ...(per === 'billing' && anchor && { anchor }),
+  ...(per !== 'lifetime' && rollover && { rollover }),
+});
+
 /** Whether the period has ended. One for life does when the counter's entitlements, or newer ones, count by another: nothing else would end it. */
 function overBy({ per, version }: Terms): object {
   const byTime = [isMissing, { $lte: ['$to', '$$NOW'] }];
@@ -96,10 +103,12 @@ function overBy({ per, version }: Terms): object {
 }
 
 /** A counter under other entitlements, where they are newer: its period ends as it began, but one for life ends now if they count by another. */
-export function retuned({ limit, per, version }: Terms): object {
+export function retuned(terms: Terms): object {
+  const { limit, per, version } = terms;
   const isTheirs = isNewer(version);
   return {
     u: { $ifNull: ['$u', 0] },
+    t: { $cond: [isTheirs, tellingOf(terms), '$t'] },
     lim: { $cond: [isTheirs, limit, '$lim'] },
     lv: { $cond: [isTheirs, version, '$lv'] },
     ...(per !== 'lifetime' && { to: { $cond: [{ $and: [isTheirs, isForLife] }, '$$NOW', '$to'] } }),
@@ -108,27 +117,43 @@ export function retuned({ limit, per, version }: Terms): object {
 
 const orNone = (field: string) => ({ $ifNull: [field, []] });
 
-/** The period that holds `$$NOW`. */
-function periodOf({ per, anchor = new Date(0) }: Terms): { from: unknown; to: unknown } {
-  if (per === 'lifetime') return { from: '$$NOW', to: never };
-  if (per !== 'billing') {
-    const from = { $dateTrunc: { date: '$$NOW', unit: per } };
-    return { from, to: { $dateAdd: { startDate: from, unit: per, amount: 1 } } };
-  }
+/** The period that holds `$$NOW`, as the counter says how they are counted. */
+function periodNow(): { from: object; to: object } {
+  const unit = '$t.per';
+  const start = { $dateTrunc: { date: '$$NOW', unit } };
+  const end = { $dateAdd: { startDate: start, unit, amount: 1 } };
   // Months are counted from the anchor itself, so that the 31st stays the 31st where there is one.
+  const anchor = { $ifNull: ['$t.anchor', new Date(0)] };
   const months = { $dateDiff: { startDate: anchor, endDate: '$$NOW', unit: 'month' } };
   const at = (k: unknown) => ({ $dateAdd: { startDate: anchor, unit: 'month', amount: k } });
   const early = { $gt: [at(months), '$$NOW'] };
   const next = (by: number) => at({ $add: [months, by] });
-  return {
-    from: { $cond: [early, next(-1), at(months)] },
-    to: { $cond: [early, at(months), next(1)] },
-  };
+  const begun = { $cond: [early, next(-1), at(months)] };
+  const ended = { $cond: [early, at(months), next(1)] };
+  const by = (lifetime: unknown, billing: object, otherwise: object) => ({
+    $cond: [
+      { $eq: [unit, 'lifetime'] },
+      lifetime,
+      { $cond: [{ $eq: [unit, 'billing'] }, billing, otherwise] },
+    ],
+  });
+  return { from: by('$$NOW', begun, start), to: by(never, ended, end) };
+}
+
+/** Turns a counter, if its period is over, to the current one: as the newest entitlements count, which are the counter's own for whoever has older ones. */
+export function turning(terms: Terms): object[] {
+  const mine = tellingOf(terms);
+  const isStale = { $gt: ['$lv', terms.version] };
+  return [
+    { $set: { t: { $cond: [isStale, { $ifNull: ['$t', mine] }, mine] } } },
+    { $set: { w: periodNow() } },
+    { $set: turned(terms) },
+  ];
 }
 
 /** The counter in the current period and under the newest entitlements; `$set` reads what was there before. */
-export function turned(terms: Terms): object {
-  const { from, to } = periodOf(terms);
+function turned(terms: Terms): object {
+  const [from, to] = ['$w.from', '$w.to'];
   const [isOver, isTheirs] = [overBy(terms), isNewer(terms.version)];
   const before = {
     from: '$from',
@@ -145,7 +170,7 @@ export function turned(terms: Terms): object {
     o: { $cond: [isOver, 0, { $ifNull: ['$o', 0] }] },
     lim: { $cond: [isTheirs, terms.limit, '$lim'] },
     lv: { $cond: [isTheirs, terms.version, '$lv'] },
-    balances: balancesNow(terms, from, isOver),
+    balances: balancesNow(isOver),
     past: {
       $cond: [
         { $and: [isOver, { $not: isMissing }] },
@@ -172,7 +197,7 @@ const spentOf = (balances: string) => ({ $sum: { $map: { input: orNone(balances)
  * Balances that are not over; in a new period what was spent begins at none, and what the old one left may be carried over. What was
  * spent of one that expires within the period still stands there: it was used in this period.
  */
-function balancesNow({ rollover, per }: Terms, from: unknown, isOver: object): object {
+function balancesNow(isOver: object): object {
   const isLive = { $gt: ['$$b.e', '$$NOW'] };
   const input = orNone('$balances');
   const live = { $filter: { input, as: 'b', cond: isLive } };
@@ -185,23 +210,25 @@ function balancesNow({ rollover, per }: Terms, from: unknown, isOver: object): o
       in: { $mergeObjects: ['$$b', { s: 0 }] },
     },
   };
-  const kept = rollover && per !== 'lifetime' ? carried(rollover, per, from) : [];
-  return { $cond: [isOver, { $concatArrays: [renewed, kept] }, { $concatArrays: [live, emptied] }] };
+  return { $cond: [isOver, { $concatArrays: [renewed, carried()] }, { $concatArrays: [live, emptied] }] };
 }
 
 /**
  * What the period before left unused, up to the cap; a period in which nobody came left all. One that ends within the new one, since plan
  * or anchor have changed, leaves nothing over: its limit was another.
  */
-function carried({ cap, periods }: NonNullable<Terms['rollover']>, per: string, from: unknown): object {
-  const unit = per === 'billing' ? 'month' : per;
+function carried(): object {
+  const [from, cap] = ['$w.from', '$t.rollover.cap'];
+  const unit = { $cond: [{ $eq: ['$t.per', 'billing'] }, 'month', '$t.per'] };
   const unused = { $cond: [{ $eq: ['$to', from] }, { $subtract: ['$lim', '$u'] }, '$lim'] };
   const units = { $min: [cap, { $max: [0, { $ifNull: [unused, 0] }] }] };
   const name = { $concat: ['rollover ', { $dateToString: { date: from } }] };
-  const expires = { $dateAdd: { startDate: from, unit, amount: periods } };
+  const expires = { $dateAdd: { startDate: from, unit, amount: '$t.rollover.periods' } };
   const balance = { i: name, l: units, s: 0, e: expires };
   const isBefore = { $lte: ['$to', from] };
-  const some = { $and: [{ $not: isMissing }, isBefore, { $ne: ['$lim', null] }, { $gt: [units, 0] }] };
+  const some = {
+    $and: [{ $gt: [cap, 0] }, { $not: isMissing }, isBefore, { $ne: ['$lim', null] }, { $gt: [units, 0] }],
+  };
   return { $cond: [some, [balance], []] };
 }
 

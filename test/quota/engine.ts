@@ -15,6 +15,7 @@ export interface Engine {
   readonly leases: typeof import('../../lib/quota/leases.js');
   readonly holds: typeof import('../../lib/quota/settle-holds.js');
   readonly groups: typeof import('../../lib/quota/group-commit.js');
+  readonly inside: typeof import('../../lib/quota/fold-inside.js');
 }
 
 const modules = {
@@ -29,6 +30,7 @@ const modules = {
   leases: 'quota/leases',
   holds: 'quota/settle-holds',
   groups: 'quota/group-commit',
+  inside: 'quota/fold-inside',
 } as const satisfies Record<keyof Engine, string>;
 
 /** The engine in a folder with a lib. */

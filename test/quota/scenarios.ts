@@ -13,6 +13,8 @@ export const senderOf = ({ sender }: Engine, connection: Connection) => new send
 export const used = async (connection: Connection) => (await counterOf(connection)).u;
 const outcomeOf = (answer: unknown) => (answer === 'late' ? 'late' : (answer as { granted: string }).granted);
 
+const subject = { type: 'user', id: 'one' } as const;
+
 /** The counter of a process that came before. */
 export async function begun(
   engine: Engine,
@@ -64,6 +66,21 @@ export async function failing(connection: Connection, appName: string, effect: o
 /** Resolves when what the counter has used is as it should be, or must not be; else after two seconds. */
 export async function settles(connection: Connection, isThere: (used: number) => boolean): Promise<void> {
   for (let looks = 0; looks < 40 && !isThere(await used(connection)); looks += 1) await delay(50);
+}
+
+/** What is left over of ten units a month, four at most, by a period that `ended` has ended. */
+async function carriedOf(
+  engine: Engine,
+  connection: Connection,
+  amount: number,
+  ended: object[] = [{ $set: { from: new Date('2020-01-01'), to: '$from' } }],
+): Promise<number> {
+  const terms = termsOf(10, 1, { per: 'month', rollover: { cap: 4, periods: 1 } });
+  await begun(engine, connection, amount, terms);
+  await tamper(connection, ended);
+  await senderOf(engine, connection).one(batchOf(1, [11], { terms }));
+  const { balances = [] } = await counterOf(connection);
+  return balances.reduce((sum, { l, s }) => sum + l + s, 0);
 }
 
 /** Resolves when what was written until now is acknowledged by a majority. */
@@ -229,7 +246,7 @@ export const scenarios = {
     await sender.one(batch);
     const { from } = await counterOf(connection);
     await connection.transaction((session) =>
-      engine.counters.resetCounters(connection, session, { subject: { type: 'user', id: 'one' } }),
+      engine.counters.resetCounters(connection, session, { subject }),
     );
     expect(await used(connection)).to.equal(0);
     expect(await sender.again(batch)).to.deep.include({ from });
@@ -351,5 +368,101 @@ export const scenarios = {
     expect(outcomeOf(answer)).to.equal('none');
     const { o = 0, u } = await counterOf(connection);
     expect([u, o]).to.deep.equal([10, 0]);
+  },
+
+  'a balance that has expired is not spent': async (engine, connection) => {
+    await begun(engine, connection, 10);
+    const e = new Date(Date.now() - 1_000);
+    await tamper(connection, { $set: { balances: [{ i: 'a', l: 5, s: 0, e }] } });
+    expect(outcomeOf(await senderOf(engine, connection).one(batchOf(1, [3])))).to.equal('none');
+  },
+
+  'no more is used beyond the limit than the plan allows': async (engine, connection) => {
+    const terms = termsOf(10, 1, { overage: 5 });
+    await begun(engine, connection, 10, terms);
+    const sender = senderOf(engine, connection);
+    const first = batchOf(1, [6], { terms, isFirst: true }); // of which only the fold decides
+    expect(outcomeOf(await sender.one(first))).to.equal('none');
+    expect(outcomeOf(await sender.one(batchOf(2, [5], { terms })))).to.equal('some');
+  },
+
+  'no more is carried over than the plan allows': async (engine, connection) => {
+    expect(await carriedOf(engine, connection, 1)).to.equal(4);
+  },
+
+  'no more is carried over than was left': async (engine, connection) => {
+    expect(await carriedOf(engine, connection, 8)).to.equal(2);
+  },
+
+  'a period that ends within the next one leaves nothing over': async (engine, connection) => {
+    expect(await carriedOf(engine, connection, 1, [{ $set: { to: '$$NOW' } }])).to.equal(0);
+  },
+
+  'a reset leaves a period as it was that is over': async (engine, connection) => {
+    await begun(engine, connection, 5);
+    await endPeriod(connection);
+    await connection.transaction((session) =>
+      engine.counters.resetCounters(connection, session, { subject }),
+    );
+    expect(await used(connection)).to.equal(5);
+  },
+
+  'a period for life ends with the plan': async (engine, connection) => {
+    await begun(engine, connection, 5);
+    const terms = termsOf(10, 2, { per: 'month' });
+    await senderOf(engine, connection).one(batchOf(1, [9], { terms }));
+    expect(await used(connection)).to.equal(9);
+  },
+
+  'a period for life is not ended by an older plan': async (engine, connection) => {
+    await begun(engine, connection, 5, termsOf(10, 2));
+    const terms = termsOf(10, 1, { per: 'month' });
+    await senderOf(engine, connection).one(batchOf(1, [9], { terms }));
+    expect(await used(connection)).to.equal(5);
+  },
+
+  'an older plan begins no period of its own': async (engine, connection) => {
+    const old = termsOf(10, 1, { per: 'month', rollover: { cap: 5, periods: 1 } });
+    await begun(engine, connection, 5, old);
+    const terms = new Map([[key.f, termsOf(10, 2, { per: 'hour' })]]);
+    await connection.transaction((session) =>
+      engine.counters.retune(connection, session, { subject, version: 2, terms }),
+    );
+    await endPeriod(connection);
+    await senderOf(engine, connection).one(batchOf(1, [3], { terms: old }));
+    const { u, from, to, balances = [] } = await counterOf(connection);
+    expect([u, to.getTime() - from.getTime(), balances]).to.deep.equal([3, 3_600_000, []]);
+  },
+
+  'nobody begins a counter by the limit of an older plan': async ({ counters, ...engine }, connection) => {
+    const terms = new Map([[key.f, termsOf(5, 2)]]);
+    await connection.transaction((session) =>
+      counters.retune(connection, session, { subject, version: 2, terms }),
+    );
+    await senderOf({ counters, ...engine }, connection).one(batchOf(1, [9], { isFirst: true }));
+    expect(await used(connection)).to.equal(0);
+  },
+
+  'a change of plan is not held up by those who count': async (engine, connection) => {
+    await begun(engine, connection, 1);
+    let attempts = 0;
+    const terms = new Map([[key.f, termsOf(20, 2)]]);
+    await connection.transaction(async (session) => {
+      attempts += 1;
+      await engine.counters.lockCounters(connection, session, subject);
+      await counters(connection).findOne({ _id: key } as never, { session }); // whatever the change has to know
+      const counted = senderOf(engine, connection).one(batchOf(attempts, [3]));
+      await Promise.race([counted, delay(300)]);
+      await engine.counters.retune(connection, session, { subject, version: 2, terms });
+    });
+    expect(attempts).to.equal(1);
+  },
+
+  'the first key of a process is claimed for its time': async ({ book, combiner }, connection) => {
+    const id = { o: key.s, c: 'test', s: key.s, m: '', r: '', f: '', k: 'a' };
+    const claim = book.claimBook(connection).claim(id, 'hash', 60_000);
+    await combiner.take(connection, { key, terms: termsOf(10), amount: 1, claim });
+    const { expiresAt } = (await book.claimBook(connection).read(id)) ?? expect.fail();
+    expect(expiresAt).to.be.above(new Date());
   },
 } as const satisfies Record<string, Scenario>;

@@ -5,6 +5,7 @@ import { runRound } from '../../kit/run.js';
 import { startMongo } from '../support/mongodb.js';
 import { startProxy, type TcpProxy } from '../support/proxy.js';
 import { atEnd, connect, emptyWorld, mongoUri, times } from '../support/world.js';
+import { weatherBalances } from './balance-storm.js';
 import { weatherMixed } from './mixed-storm.js';
 import { type Storm as Told, writeResult } from './result.js';
 import { type Weathered, weather } from './storm.js';
@@ -76,6 +77,15 @@ describe('consumptions of many at once', function () {
     const result = await weatherMixed({ connections, sound, consumptions: 3_000 * factor, seed });
     expectSound(result, disturbed); // those who wait for a transaction may wait too long
     expect(inexact(result, disturbed), `SEED=${seed}`).to.deep.equal([]);
+  });
+
+  it('are exact to the unit with stacked balances and overage, while units are granted, expire, are carried over, and usage is reset', async () => {
+    await emptyWorld();
+    const connections = await Promise.all(times(3, () => connect(undefined, { appName })));
+    const sound = await connect(undefined, { appName });
+    const result = await weatherBalances({ connections, sound, consumptions: 3_000 * factor, seed });
+    expectSound(result, disturbed);
+    for (const [what, count] of Object.entries(result.seen)) expect(count, what).to.be.greaterThan(0);
   });
 
   it('are granted no more than is counted when replies are lost, late, or cut off', async () => {

@@ -158,4 +158,32 @@ export const rules: readonly Rule<keyof typeof scenarios>[] = [
     without: '{ ordered: true }',
     shows: 'what is counted is written whole, or nothing',
   },
+  {
+    rule: 'a change of what the subject may use ends a block',
+    file: 'leases',
+    text: 'return this.#changes.lastOf(request.key.s) <= heard;',
+    without: 'return true;',
+    shows: 'a reset ends a block',
+  },
+  {
+    rule: 'what was seen in a transaction is what is counted in',
+    file: 'fold-inside',
+    text: "throw beginAnew('The counter is not what it was a moment ago');",
+    without: 'return;',
+    shows: 'what was seen to fit is counted in the period in which it was seen',
+  },
+  {
+    rule: 'a transaction asks for the time before it counts',
+    file: 'fold-inside',
+    text: 'if (clock.isMute) await clock.ask();',
+    without: '',
+    shows: 'the first transaction of a process knows what time it is',
+  },
+  {
+    rule: 'a process asks for the time before it claims a key',
+    file: 'take-once',
+    text: 'if (clock.isMute) await clock.ask();',
+    without: '',
+    shows: 'the first key of a process that nothing is charged for is claimed for its time',
+  },
 ];

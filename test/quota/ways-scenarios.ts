@@ -7,7 +7,7 @@ import type { UsageKey } from '../../lib/models/usage.js';
 import type { Outcome, Terms } from '../../lib/quota/batch.js';
 import type { Settlement } from '../../lib/quota/settle-holds.js';
 import { connect, inspector, until } from '../support/world.js';
-import { batchOf, counterOf, type Engine, key, tamper, termsOf } from './engine.js';
+import { batchOf, counterOf, counters, type Engine, key, tamper, termsOf } from './engine.js';
 import {
   arrive,
   begun,
@@ -294,5 +294,45 @@ export const scenarios = {
     await notes().insertOne({ _id: 'taken' });
     expect(await commit(engine, connection, [[key, 1, 10]], ['one', 'taken'])).to.equal(11_000);
     expect(await notes().countDocuments()).to.equal(1);
+  },
+
+  'a reset ends a block': async (engine, connection) => {
+    await hears(engine, connection);
+    const { from } = await ahead(engine, connection, 50);
+    const subject = { type: 'user', id: 'one' } as const;
+    await connection.transaction((session) =>
+      engine.counters.resetCounters(connection, session, { subject }),
+    );
+    engine.feed.changeFeed(connection).announce(key.s); // as its process does in the end
+    expect((await ahead(engine, connection, 50)).from).to.be.above(from);
+  },
+
+  'what was seen to fit is counted in the period in which it was seen': async ({ inside }, connection) => {
+    let attempts = 0;
+    await connection.transaction(async (session) => {
+      attempts += 1;
+      const what = { key, terms: termsOf(10) };
+      const seen = await inside.foldInside(connection, session, { ...what, parts: [] });
+      const ended = [{ $set: { to: '$$NOW' } }];
+      if (attempts === 1) await counters(connection).updateOne({ _id: key } as never, ended, { session });
+      await inside.countInside(connection, session, { ...what, parts: [{ amount: 3 }] }, seen);
+    });
+    expect([attempts, await used(connection)]).to.deep.equal([2, 3]);
+  },
+
+  'the first transaction of a process knows what time it is': async ({ groups }, connection) => {
+    const demands = [{ key, terms: termsOf(10), amount: 1 }];
+    const { taken } = await groups.commitTogether(connection, { demands, writes: [] });
+    const [met] = [...taken.values()];
+    expect(met?.at).to.be.above(new Date(Date.now() - 60_000));
+  },
+
+  'the first key of a process that nothing is charged for is claimed for its time': async (
+    engine,
+    connection,
+  ) => {
+    await engine.once.openOnce(connection, claimOf(engine, connection));
+    const { expiresAt } = (await engine.book.claimBook(connection).read(claimKey)) ?? expect.fail();
+    expect(expiresAt).to.be.above(new Date());
   },
 } as const satisfies Record<string, Scenario>;

@@ -2,15 +2,29 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Connection, mongo } from 'mongoose';
 import { collectionName } from './engine.js';
 
-interface Row {
+/** A counter as it was before or after a write. */
+export interface Row {
   readonly _id: { readonly s: string; readonly f: string };
   readonly u: number;
+  readonly o?: number;
   readonly lim?: number | null;
   /** Not there before the first use. */
   readonly from?: Date;
-  readonly balances?: readonly { readonly l: number; readonly s: number }[];
-  readonly p?: Readonly<Record<string, { readonly n: number }>>;
+  readonly to?: Date;
+  readonly balances?: readonly {
+    readonly i: string;
+    readonly l: number;
+    readonly s: number;
+    readonly e: Date;
+  }[];
+  readonly p?: Readonly<Record<string, { readonly n: number; readonly t?: Date }>>;
+  /** As the newest entitlements say. */
+  readonly lv?: number;
+  readonly t?: { readonly rollover?: { readonly cap: number; readonly periods: number } };
 }
+
+/** Says what is wrong with a write. */
+export type Judge = (before: Row | null | undefined, after: Row) => readonly string[];
 
 export interface Seen {
   readonly writes: number;
@@ -22,9 +36,9 @@ const end = { _id: { s: 'witness:end', f: 'end' } };
 
 /**
  * Looks at every single write of every counter, as it was before and after, until it is asked what it has seen: a counter never
- * rises above the limit that is in force in that very write, and no number of a process and lane comes twice.
+ * rises above the limit that is in force in that very write, and no number of a process and lane comes twice. `judge` may know more.
  */
-export async function witness(connection: Connection): Promise<() => Promise<Seen>> {
+export async function witness(connection: Connection, judge: Judge = () => []): Promise<() => Promise<Seen>> {
   const { db } = connection;
   if (!db) throw new Error('The connection is not open');
   await keepImages(db, true);
@@ -39,7 +53,7 @@ export async function witness(connection: Connection): Promise<() => Promise<See
       if (change.fullDocument._id.s === end._id.s) return;
       writes += 1;
       const before = 'fullDocumentBeforeChange' in change ? change.fullDocumentBeforeChange : undefined;
-      violations.push(...wrongIn(before, change.fullDocument));
+      violations.push(...wrongIn(before, change.fullDocument), ...judge(before, change.fullDocument));
     }
   })();
   return async () => {
@@ -82,7 +96,7 @@ function wrongIn(before: Row | null | undefined, row: Row): string[] {
   const { _id, u, lim, from, balances = [], p = {} } = row;
   const wrong: string[] = [];
   const then = before?.from?.getTime() === from?.getTime() ? (before?.u ?? 0) : 0;
-  if (lim === undefined) wrong.push(`${_id.s}: has no limit`);
+  if (lim === undefined && from) wrong.push(`${_id.s}: has no limit`);
   if (lim !== null && lim !== undefined && u > then && u > lim)
     wrong.push(`${_id.s}: rose to ${u} above ${lim}`);
   if (balances.some(({ l, s }) => l < 0 || s < 0)) wrong.push(`${_id.s}: has spent more than a balance held`);

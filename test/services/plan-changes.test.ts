@@ -8,6 +8,7 @@ import {
   grantCredits,
   isTollgateError,
   type PlanDefinition,
+  refundQuota,
   resetUsage,
   Subscriptions,
   syncPlans,
@@ -135,6 +136,22 @@ describe('a plan that counts in other periods', () => {
   });
 });
 
+describe('what was taken by an older plan', () => {
+  it('begins no period as that counts them when it is given back', async () => {
+    const { connection, assign, consume, usage } = await withPlans({
+      free: { images: { limit: 10, per: 'month' } },
+      pro: { images: { limit: 10, per: 'hour' } },
+    });
+    const state = await consume('images', 3);
+    await assign('pro');
+    await turn('images');
+    await refundQuota({ connection, subject, state });
+    const { resetsAt } = (await usage('images')) ?? expect.fail();
+    expect(Number(resetsAt)).to.be.below(Date.now() + 3_700_000);
+    expect(await consume('images', 10)).to.deep.include({ used: 10, resetsAt });
+  });
+});
+
 describe('a process that has not heard of a change', () => {
   const unlimited = { images: { limit: 'unlimited', per: 'month' } } as const;
 
@@ -170,6 +187,37 @@ describe('a process that has not heard of a change', () => {
     expect((await entitlementsOf({ connection: late, subject })).tier, 'not heard of yet').to.equal(1);
     expect(await codeOf(consume('images', 11, late))).to.equal('quota_exceeded');
     expect(await consume('images', 10, late)).to.include({ used: 10, remaining: 0, limit: 10 });
+  });
+
+  it('begins the next period as the new plan counts them, with nothing carried over that it does not', async () => {
+    const rollover = { cap: 500 };
+    const { shared, assign, consume } = await withPlans({
+      free: { images: { limit: 10, per: 'hour' } },
+      pro: { images: { limit: 1_000, per: 'month', rollover } },
+    });
+    await assign('pro');
+    await consume('images');
+    const late = await deaf();
+    await cancelPlan({ ...shared, subject });
+    await turn('images');
+    expect((await entitlementsOf({ connection: late, subject })).tier, 'not heard of yet').to.equal(1);
+    const { startedAt, resetsAt, remaining } = await consume('images', 1, late);
+    expect([Number(resetsAt) - Number(startedAt), remaining]).to.deep.equal([3_600_000, 9]);
+    expect(await consume('images')).to.deep.include({ startedAt, resetsAt, remaining: 8 });
+  });
+
+  it('carries over what the new plan does, though it knows of nothing of the kind', async () => {
+    const { shared, assign, consume } = await withPlans({
+      free: { images: { limit: 10, per: 'month', rollover: { cap: 4, periods: 2 } } },
+      pro: { images: { limit: 10, per: 'hour' } },
+    });
+    await assign('pro');
+    await consume('images');
+    const late = await deaf();
+    await cancelPlan({ ...shared, subject });
+    await turn('images');
+    expect((await entitlementsOf({ connection: late, subject })).tier, 'not heard of yet').to.equal(1);
+    expect(await consume('images', 1, late)).to.include({ used: 1, remaining: 13 });
   });
 
   for (const [what, feature] of [

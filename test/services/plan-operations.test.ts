@@ -277,6 +277,21 @@ describe('the usage of a subject', () => {
   });
 });
 
+describe('the usage of a period that is over', () => {
+  it('is not reset any more: it is told of, and what it left is carried over', async () => {
+    const { shared, consume } = await withPlans();
+    const images = { limit: 100, per: 'month', rollover: { cap: 90 } } as const;
+    await syncPlans({ ...shared, plans: { free: { ...free, features: { images } } } });
+    const { startedAt: to } = await consume(95);
+    const last = { from: new Date(to.getTime() - 86_400_000), to };
+    await Usage(inspector()).updateOne({}, last); // as if a month had gone by
+    await resetUsage({ ...shared, subject });
+    expect(await consume()).to.include({ used: 1, remaining: 104 });
+    const { past } = (await Usage(inspector()).findOne().lean()) ?? expect.fail();
+    expect(past).to.deep.equal([{ ...last, u: 95 }]);
+  });
+});
+
 describe('what authorize says', () => {
   it('decides before anything is written, and is asked once', async () => {
     const { shared } = await withPlans();

@@ -20,7 +20,7 @@ const noteSchema = new Schema({ title: { type: String, required: true, unique: t
 
 const notesOf = (connection: Connection) => connection.model('Note', noteSchema);
 const used = async (feature: string) =>
-  (await Usage(inspector()).findOne({ '_id.f': feature }).lean())?.u ?? 0;
+  (await Usage(inspector()).find({ '_id.f': feature }).lean()).reduce((sum, { u }) => sum + u, 0);
 const notes = () => notesOf(inspector());
 const codeOf = (work: Promise<unknown>) =>
   work.then(
@@ -121,6 +121,25 @@ describe('withQuota()', () => {
       expect(counts.commitTransaction).to.be.at.most(3);
       expect(counts.insert).to.be.at.most(3);
       expect(counts.findAndModify).to.be.at.most(3);
+    });
+
+    it('runs a caller alone who comes again with what has failed, so that the others commit once', async () => {
+      const { insert } = await notesWorld({ notes: 1_000 });
+      const watched = await connect(undefined, { monitorCommands: true });
+      const names = watchCommands(watched);
+      await insert('taken', { notes: 1 }, notesOf(watched));
+      const round = async (name: string) => {
+        const titles = times(41, (index) => (index === 20 ? 'taken' : `${name} ${index}`));
+        const inserting = titles.map((title) => codeOf(insert(title, { notes: 1 }, notesOf(watched))));
+        expect(countBy(await Promise.all(inserting), 'outcome')).to.deep.equal({ done: 40, 11000: 1 });
+      };
+      await round('first'); // something fails
+      await round('second'); // and is known from now on
+      names.length = 0;
+      await round('third');
+      const ends = names.filter((name) => /^(commit|abort)Transaction$/.test(name));
+      expect(ends).to.deep.equal(['commitTransaction', 'abortTransaction']);
+      expect(await used('notes')).to.equal(121);
     });
 
     it('updates and deletes in the same transaction', async () => {

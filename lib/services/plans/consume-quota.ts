@@ -5,6 +5,7 @@ import { ClaimTaken, type Take, type Taken } from '../../quota/combiner.js';
 import { takeAhead } from '../../quota/leases.js';
 import { type Charged, resultOnce } from '../../quota/take-once.js';
 import { opened } from '../../runtime/connection.js';
+import { inTurn } from '../../runtime/in-turn.js';
 import type { Strictness } from '../../runtime/snapshot.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
 import { claimOfCall, type Keyed } from './claim-of-call.js';
@@ -94,12 +95,19 @@ export async function refundQuota({ subject, state, amount = state.taken, ...res
   const own = refundableOf(state);
   if (own?.taken.key.s !== subjectKey(subject))
     throw new TypeError('state must be what consumeQuota() answered for this subject, the very object');
+  const { startedAt: from } = state;
+  const work = () => giveSome(connection, own, amount, from);
+  await (own.claim ? inTurn(connection, `refund ${own.claim.run}`, work) : work()); // a key says how much: one after the other
+}
+
+/** Gives back as much as is left of `amount`. */
+async function giveSome(connection: Connection, own: Refundable, amount: number, from: Date): Promise<void> {
   const given = Math.min(amount, own.left);
   if (given === 0) return;
   own.left -= given;
   const { key, terms } = own.taken;
   try {
-    await giveBack(connection, own, { key, terms, amount: -given, from: state.startedAt });
+    await giveBack(connection, own, { key, terms, amount: -given, from });
   } catch (error) {
     if (isTollgateError(error, 'overloaded')) own.left += given; // nothing was sent
     throw error;
