@@ -31,7 +31,7 @@ export async function entitle(
   options: Pick<EntitlementOptions, 'connection' | 'subject'> & { readonly strict: boolean },
   lack: Lack,
 ): Promise<void> {
-  const subject = await subjectOf(ctx, options.subject);
+  const subject = await subjectOf(ctx, options.subject, options.connection);
   requireReach(ctx, subject);
   const connection = connectionOf(ctx, options.connection);
   const strict = strictOf(ctx, options.strict);

@@ -1,6 +1,9 @@
 import Joi from 'joi';
 import type { ParameterizedContext } from 'koa';
+import type { Connection } from 'mongoose';
 import { refuse } from '../errors.js';
+import { readSubject } from '../models/read-subject.js';
+import { connectionOf } from '../runtime/connection.js';
 import { type Subject, subjectSchema } from '../runtime/subject.js';
 import { type MaybeSignedIn, signedIn } from './authenticate.js';
 import type { MaybeInOrganization } from './organization.js';
@@ -21,8 +24,12 @@ type State = Partial<MaybeSignedIn> & Partial<MaybeInOrganization> & Partial<InT
 export async function subjectOf(
   ctx: ParameterizedContext,
   choice: SubjectChoice | undefined,
+  connection?: Connection | undefined,
 ): Promise<Subject> {
-  if (typeof choice === 'function') return checked(await choice(ctx));
+  if (typeof choice === 'function') {
+    const subject = checked(await choice(ctx));
+    return readSubject(connectionOf(ctx, connection), subject);
+  }
   const user = signedIn(ctx as { state: State });
   const { organization, team } = ctx.state as State;
   const type = choice ?? (organization ? 'organization' : 'user');

@@ -1,5 +1,6 @@
 import type { Connection } from 'mongoose';
 import { isTollgateError, refuse } from '../../errors.js';
+import { readSubject } from '../../models/read-subject.js';
 import { type Claim, claimBook } from '../../quota/claim-book.js';
 import { ClaimTaken, type Take, type Taken } from '../../quota/combiner.js';
 import { takeAhead } from '../../quota/leases.js';
@@ -92,7 +93,7 @@ export async function refundQuota({ subject, state, amount = state.taken, ...res
   checkAmount(amount);
   const connection = opened(rest.connection);
   const own = refundableOf(state);
-  if (own?.taken.key.s !== subjectKey(subject))
+  if (own?.taken.key.s !== subjectKey(readSubject(connection, subject)))
     throw new TypeError('state must be what consumeQuota() answered for this subject, the very object');
   const given = Math.min(amount, own.left);
   if (given === 0) return;
