@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ClientSession, Connection } from 'mongoose';
 import { refuse } from '../errors.js';
-import { inTurn } from './in-turn.js';
 import { transaction } from './transaction.js';
+import { turnstile } from './turnstile.js';
 
 /** Milliseconds that one waits for those before it: many may come at once. */
 const patience = 10_000;
@@ -22,7 +22,7 @@ export async function transactionInTurn<Met, T>(
   const act = async (session: ClientSession) => work(session, await Promise.resolve(first(session)).catch(asBusy)); // biome-ignore format: one line
   const until = performance.now() + patience;
   const attempt = () => whenFree(() => transaction(connection, act), until);
-  return inTurn(connection, name, attempt, patience);
+  return turnstile(connection).soon(name, attempt, patience);
 }
 
 /** Another process is in its turn. */

@@ -6,9 +6,9 @@ import { endOfTime } from '../../models/usage.js';
 import { addBalance } from '../../quota/add-balance.js';
 import { nameOf } from '../../quota/sender.js';
 import { opened } from '../../runtime/connection.js';
-import { inTurn } from '../../runtime/in-turn.js';
 import type { SharedOptions } from '../../runtime/options.js';
 import { subjectKey } from '../../runtime/subject.js';
+import { turnstile } from '../../runtime/turnstile.js';
 import { codePattern, units } from './features.js';
 import { type Act, operate, readOperation, type SubjectOperation } from './operate.js';
 
@@ -87,7 +87,7 @@ export async function grantCredits<Context = unknown>(
     await Grants(connection).insertMany([{ _id: id, subject, feature, amount, expiresAt }], { session });
     return { action: 'credits.granted', details: grant };
   };
-  await inTurn(opened(given.connection), `grant ${nameOf(key)}`, () => operate(given, give));
+  await turnstile(opened(given.connection)).soon(`grant ${nameOf(key)}`, () => operate(given, give));
   return Object.freeze(grant);
 }
 

@@ -3,9 +3,9 @@ import { refuse } from '../../errors.js';
 import { readSubject } from '../../models/read-subject.js';
 import { lockLimit } from '../../quota/lock-limit.js';
 import { opened } from '../../runtime/connection.js';
-import { inTurn } from '../../runtime/in-turn.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
 import { transaction } from '../../runtime/transaction.js';
+import { turnstile } from '../../runtime/turnstile.js';
 import { offersMore } from './catalogue.js';
 import { checkAmount } from './demand-of.js';
 import { entitlementMissing, entitlementsIn } from './entitlements-of.js';
@@ -43,7 +43,7 @@ export async function withinLimit<T>(input: WithinLimit<T>): Promise<T> {
   const connection = opened(input.connection);
   const subject = readSubject(connection, input.subject);
   const key = { s: subjectKey(subject), f: feature };
-  return inTurn(connection, `limit ${key.f} ${key.s}`, () =>
+  return turnstile(connection).soon(`limit ${key.f} ${key.s}`, () =>
     transaction(connection, async (session) => {
       await lockLimit(connection, session, key);
       const entitlements = await entitlementsIn(connection, session, subject);
