@@ -3,6 +3,7 @@ import type { Middleware } from 'koa';
 import type { Connection } from 'mongoose';
 import { refuse } from '../errors.js';
 import { connectionOf, strictOf } from '../runtime/connection.js';
+import { idText } from '../runtime/ids.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
 import type { Strictness } from '../runtime/snapshot.js';
 import { entitlementsOf } from '../services/plans/entitlements-of.js';
@@ -59,7 +60,7 @@ export function organization(options: OrganizationOptions = {}): Middleware {
     const strict = strictOf(ctx, read.strict);
     const named = namedIn(ctx, 'organizationId', 'X-Organization-Id');
     const bound = ctx.state.apiKey?.organizationId; // such a key acts nowhere else
-    if (bound && named && named !== bound) throw refuse('not_found');
+    if (bound && named && idText(named) !== bound) throw refuse('not_found');
     const organizationId = bound ?? named ?? (await onlyOne(connection, userId, strict));
     if (organizationId === undefined && !read.optional) {
       throw refuse('organization_required', { detail: 'Name one in the header X-Organization-Id' });
