@@ -89,6 +89,33 @@ describe('a worker', function () {
     await until(async () => (await outbox().countDocuments()) === 0);
   });
 
+  it('does not send a mail of which workers have died ten times, and says so; it stays to be seen', async () => {
+    const { anyone, shared } = await withoutWorker();
+    await forgot(anyone());
+    await outbox().updateOne({}, { $set: { attempts: 8, lastError: 'refused' } });
+    for (const _ of [9, 10]) {
+      const doomed = await startWorkerProcess({ holds: true });
+      await until(() => doomed.sent.length === 1);
+      await doomed.kill();
+      await endLeases();
+    }
+    const { mail, sent } = mailbox();
+    const heard: string[] = [];
+    await worker({ ...shared, mail, onError: ({ message }) => void heard.push(message) });
+    await forgot(anyone(), bob);
+    await until(() => sent.length > 0);
+    expect(sent.map(({ to }) => to)).to.deep.equal([bob]);
+    expect(heard).to.deep.equal(['The last attempt never ended: its worker has died, or could not note it']);
+    await until(async () => (await outbox().countDocuments()) === 1);
+    const row = await outbox().findOne();
+    expect(row).to.include({ to: ada, attempts: 10, lastError: heard[0] });
+    expect(row?.failedAt).to.be.instanceOf(Date);
+
+    await outbox().updateOne({}, { $set: { failedAt: null, attempts: 0 } });
+    await until(() => sent.length === 2);
+    expect(sent[1]?.to).to.equal(ada);
+  });
+
   it('shares a hundred mails with another: each goes out once', async () => {
     const { anyone } = await withoutWorker();
     await Promise.all(times(100, (index) => forgot(anyone(), index % 2 ? ada : bob)));

@@ -24,7 +24,7 @@ export interface Description {
 /** Where a credential stands in a request: the names of the document's security schemes. */
 export type Credential = 'cookie' | 'bearer' | 'apiKey' | 'stytch' | 'refreshCookie';
 
-/** What a route answers when all is well. */
+/** What a route answers that is no refusal: when all is well, and where it has JSON of its own for something else. */
 export interface Answer {
   readonly status: number;
   /** Of the JSON in it; null: there is none. */

@@ -34,7 +34,7 @@ export function entitle(
   options: Pick<EntitlementOptions, 'connection' | 'subject'> & { readonly strict: boolean },
   lack: Lack,
 ): Promise<unknown> {
-  return after(subjectOf(ctx, options.subject), (subject) => {
+  return after(subjectOf(ctx, options.subject, options.connection), (subject) => {
     requireReach(ctx, subject);
     const connection = connectionOf(ctx, options.connection);
     const strict = strictOf(ctx, options.strict);

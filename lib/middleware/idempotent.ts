@@ -50,7 +50,7 @@ export function idempotent(options: IdempotentOptions = {}): Guard<SignedIn> {
     const key = idempotencyKeyOf(ctx);
     if (key === undefined) return next();
     const connection = connectionOf(ctx, read.connection);
-    const subject = await subjectOf(ctx, read.subject);
+    const subject = await subjectOf(ctx, read.subject, read.connection);
     const { window } = read;
     const within = outermostOf(ctx);
     const wanted = await claimFor(ctx, connection, key, { subject, feature: '', window, within });

@@ -117,7 +117,7 @@ export function quota(...args: Untyped | Typed): Guard<SignedIn, WithQuota<never
   };
 
   return described(told, async function quota(ctx, next) {
-    const subject = await subjectOf(ctx, read.subject);
+    const subject = await subjectOf(ctx, read.subject, read.connection);
     requireReach(ctx, subject);
     const connection = connectionOf(ctx, read.connection);
     const strict = strictOf(ctx, read.strict);

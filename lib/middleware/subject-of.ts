@@ -1,7 +1,10 @@
 import Joi from 'joi';
 import type { ParameterizedContext } from 'koa';
+import type { Connection } from 'mongoose';
 import { refuse } from '../errors.js';
+import { readSubject } from '../models/read-subject.js';
 import { after } from '../runtime/after.js';
+import { connectionOf } from '../runtime/connection.js';
 import { type Subject, subjectSchema } from '../runtime/subject.js';
 import { type MaybeSignedIn, signedIn } from './authenticate.js';
 import type { MaybeInOrganization } from './organization.js';
@@ -22,8 +25,10 @@ type State = Partial<MaybeSignedIn> & Partial<MaybeInOrganization> & Partial<InT
 export function subjectOf(
   ctx: ParameterizedContext,
   choice: SubjectChoice | undefined,
+  connection?: Connection | undefined,
 ): Subject | Promise<Subject> {
-  if (typeof choice === 'function') return after(choice(ctx), checked);
+  if (typeof choice === 'function')
+    return after(choice(ctx), (given) => readSubject(connectionOf(ctx, connection), checked(given)));
   const user = signedIn(ctx as { state: State });
   const { organization, team } = ctx.state as State;
   const type = choice ?? (organization ? 'organization' : 'user');

@@ -79,12 +79,6 @@ export const apiKeySchema = new Schema(
         return this.findOneAndUpdate({ _id: id, user, deletedAt: null }, update, { session }).lean();
       },
 
-      /** Deletes all keys of a user. */
-      removeAll(user: Types.ObjectId, session: ClientSession) {
-        const update = { $currentDate: { deletedAt: true } } as const;
-        return this.updateMany({ user, deletedAt: null }, update, { session });
-      },
-
       /** Deletes several keys, whosever they are. */
       removeThese(ids: readonly Types.ObjectId[], session: ClientSession) {
         const update = { $currentDate: { deletedAt: true } } as const;

@@ -16,6 +16,8 @@ export interface MailRequest {
 /** Seconds for which whoever delivers a mail has it to himself. */
 export const leaseSeconds = 60;
 const mostAttempts = 10;
+/** What is known of a last attempt that nobody has told the end of. */
+export const neverEnded = 'The last attempt never ended: its worker has died, or could not note it';
 
 /** Mails that wait to be sent: written in the transaction of what they tell of, deleted once they are delivered. */
 export const outboxSchema = new Schema(
@@ -39,12 +41,18 @@ export const outboxSchema = new Schema(
         await this.insertMany([{ ...mail, dueAt: new Date(0) }], { session });
       },
 
-      /** The mail that has been due for longest, for `leaseSeconds` nobody else's; null when none is due. */
+      /**
+       * The mail that has been due for longest, for `leaseSeconds` nobody else's; null when none is due. The attempt is counted now, for whoever makes it
+       * may die of it: a mail whose last attempt never ended is given up in place of being leased, and has a `failedAt`.
+       */
       lease() {
         const due = { failedAt: null, $expr: { $lte: ['$dueAt', '$$NOW'] } };
+        const spent = { $gte: ['$attempts', mostAttempts] };
         const taken = {
-          attempts: { $add: ['$attempts', 1] },
-          dueAt: { $add: ['$$NOW', leaseSeconds * 1000] },
+          attempts: { $cond: [spent, '$attempts', { $add: ['$attempts', 1] }] },
+          dueAt: { $cond: [spent, '$dueAt', { $add: ['$$NOW', leaseSeconds * 1000] }] },
+          failedAt: { $cond: [spent, '$$NOW', null] },
+          lastError: { $cond: [spent, neverEnded, '$lastError'] },
         };
         return this.findOneAndUpdate(due, [{ $set: taken }], {
           sort: { dueAt: 1 },

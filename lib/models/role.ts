@@ -22,6 +22,7 @@ export const roleSchema = new Schema(
     managementRules: { type: managementRulesSchema, default: null }, // null: the default ones; see services/roles/management.ts
     departures: { type: Number, default: undefined }, // of holders: what makes two at the same time conflict
     arrivals: { type: Number, default: undefined }, // of holders: what makes a deletion at the same time conflict
+    acts: { type: Number, default: undefined }, // of holders, by what it holds: what makes a change at the same time conflict
     createdAt: Date,
     updatedAt: Date,
   },
@@ -33,6 +34,12 @@ export const roleSchema = new Schema(
       hold(key: RoleKey, session: ClientSession) {
         const $inc = { arrivals: 1 };
         return this.findOneAndUpdate({ ...key }, { $inc }, { session, returnDocument: 'after' }).lean();
+      },
+
+      /** Writes to global roles that somebody acts by: of that and a change of them only one succeeds at a time. */
+      noteAct(names: readonly string[], session: ClientSession) {
+        const theirs = { organization: null, name: { $in: [...names] } };
+        return this.updateMany(theirs, { $inc: { acts: 1 } }, { session, timestamps: false });
       },
     },
   },

@@ -3,6 +3,9 @@ import { Users } from './user.js';
 
 const idPath = (connection: Connection) => Users(connection).schema.path('_id');
 
+/** False where the application gives its users an `_id` of another type. */
+export const hasObjectIds = (connection: Connection): boolean => idPath(connection).instance === 'ObjectId';
+
 /**
  * The `_id` that `text` writes, of the type that the users of this connection have; null for a text that is written otherwise
  * than we write ids, which is treated like that of an unknown user: one id has one text, or what is remembered under it could not

@@ -29,6 +29,7 @@ export const userSchema = new Schema(
     credentialEpoch: { type: Number, default: 0 }, // grows with every change of a credential
     apiKeysMade: Number, // grows with every API key, so that making two at once is a conflict
     joins: Number, // grows with every membership and ownership, so that neither comes about while the account ends
+    globalActs: Number, // grows with all that is done by global roles, so that none is done by one that is just lost
     lastSignInAt: Date,
     createdAt: Date,
     updatedAt: Date,
@@ -120,6 +121,16 @@ export const userSchema = new Schema(
       noteJoin(id: Types.ObjectId, filter: { email?: string; emailVerified?: true }, session: ClientSession) {
         const update = { $inc: { joins: 1 } };
         return this.findOneAndUpdate({ _id: id, ...filter }, update, { session, timestamps: false }).lean();
+      },
+
+      /** Notes that a user acts by their global roles, and gives them. It modifies the user, so that it conflicts with a change of those. */
+      noteAct(id: Types.ObjectId, session: ClientSession) {
+        const update = { $inc: { globalActs: 1 } };
+        return this.findOneAndUpdate({ _id: id }, update, {
+          session,
+          timestamps: false,
+          projection: { roles: 1 },
+        }).lean();
       },
 
       /**

@@ -1,8 +1,9 @@
 import Router from '@koa/router';
 import Joi from 'joi';
-import type { ParameterizedContext } from 'koa';
+import type { Next, ParameterizedContext } from 'koa';
 import type { Connection } from 'mongoose';
 import { answers } from '../middleware/answers.js';
+import { described } from '../middleware/described.js';
 import { connectionOf } from '../runtime/connection.js';
 import { database, inTime } from '../runtime/database.js';
 import { readOptions, type SharedOptions } from '../runtime/options.js';
@@ -29,7 +30,7 @@ interface Result {
 
 /**
  * `GET /health`, `/health/live` and `/health/ready`: `{ status: 'healthy' | 'degraded' | 'unhealthy', checks }`, 503 only
- * where a critical check fails. The check `mongodb` is built in. Live says that the process answers; ready, that MongoDB does and the unique indexes exist.
+ * where a critical check fails: that is the same JSON and no problem, for it says which checks do. The check `mongodb` is built in. Live says that the process answers; ready, that MongoDB does and the unique indexes exist.
  *
  * @example app.use(healthRouter({ connection }).routes());
  */
@@ -46,12 +47,18 @@ export function healthRouter(options: HealthOptions = {}): Router {
   router.get('/live', answers(200, healthResource), function live(ctx) {
     ctx.body = { status: 'healthy', checks: {} };
   });
-  router.get(['/', '/ready'], answers(200, healthResource), async function ready(ctx) {
+  router.get(['/', '/ready'], answers(200, healthResource), unhealthy, async function ready(ctx) {
     await answer(ctx, { ...checks, mongodb: mongodb(connectionOf(ctx, given)) });
   });
 
   return router;
 }
+
+/** For the document of `openapiRouter()`: what comes with 503 is no problem details. */
+const unhealthy = described(
+  { answers: { status: 503, schema: healthResource } },
+  (_ctx: unknown, next: Next) => next(),
+);
 
 const mongodb = (connection: Connection): HealthCheck => ({
   critical: true,

@@ -38,6 +38,7 @@ const settings: readonly Setting[] = [
   ['REFRESH_GRACE', 'refreshGrace', number],
   ['CREDENTIAL_RATE', 'credentialRate', text],
   ['MAIL_RATE', 'mailRate', text],
+  ['ORGANIZATION_RATE', 'organizationRate', text],
   ['TRUSTED_PROXIES', 'trustedProxies', number],
   ['QUOTA_IDEMPOTENCY_TTL', 'quotaIdempotencyTtl', number],
   ['CLEANUP_HOURS', 'cleanupHours', number],

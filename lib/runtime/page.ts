@@ -27,17 +27,22 @@ function readCursor(text: unknown, helpers: Joi.CustomHelpers) {
 }
 
 /** Makes a page of the `limit + 1` rows that were read; the one too many only tells that there is more. */
-export function pageOf<Row, T>(
+export const pageOf = <Row, T>(
   rows: readonly Row[],
   limit: number,
   idOf: (row: Row) => Types.ObjectId,
+  show: (row: Row) => T,
+): Page<T> => pageBy(rows, limit, (row) => Buffer.from(idOf(row).id).toString('base64url'), show);
+
+/** The same with a cursor of another kind. */
+export function pageBy<Row, T>(
+  rows: readonly Row[],
+  limit: number,
+  cursorOf: (row: Row) => string,
   show: (row: Row) => T,
 ): Page<T> {
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
   const more = rows.length > limit && last !== undefined;
-  return {
-    items: shown.map(show),
-    nextCursor: more ? Buffer.from(idOf(last).id).toString('base64url') : null,
-  };
+  return { items: shown.map(show), nextCursor: more ? cursorOf(last) : null };
 }

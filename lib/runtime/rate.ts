@@ -1,4 +1,4 @@
-/** Wrong guesses in a span of time. */
+/** So many in a span of time. */
 export interface Rate {
   readonly points: number;
   readonly seconds: number;

@@ -57,6 +57,8 @@ export interface SharedOptions {
    * `off`, which production refuses.
    */
   mailRate?: string | undefined;
+  /** Organizations that a user may make by `organizationRouter()`: `20/hour` (the default), or `off`, which production refuses. */
+  organizationRate?: string | undefined;
   /** How many proxies of ours stand before the application: so many entries of `X-Forwarded-For` are believed. Default 0. */
   trustedProxies?: number | undefined;
   /** Whether an e-mail address must be proved before its user may sign in. Default true. */
@@ -124,6 +126,7 @@ export interface ReadSharedOptions extends SharedOptions {
   readonly redisPrefix: string;
   readonly credentialRate: string;
   readonly mailRate: string;
+  readonly organizationRate: string;
   readonly trustedProxies: number;
   readonly emailVerification: boolean;
   readonly appName: string;

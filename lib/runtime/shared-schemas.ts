@@ -133,6 +133,7 @@ export const sharedSchemas = once(
     showApiKey: Joi.function().default(() => showAll),
     credentialRate: Joi.string().custom(rate('passwords could be guessed without end')).default('5/minute'),
     mailRate: Joi.string().custom(rate('anybody could be sent mails without end')).default('5/minute'),
+    organizationRate: Joi.string().custom(rate('a user could make them without end')).default('20/hour'),
     trustedProxies: Joi.number().integer().min(0).max(10).default(0),
     emailVerification: Joi.boolean().default(true),
     afterAuthUrl: Joi.string().default('/'),

@@ -1,5 +1,5 @@
 import Joi from 'joi';
-import type { Page } from './page.js';
+import { type Page, pageBy, pageQuery } from './page.js';
 
 /** Where a page of a sorted list ended. */
 export interface Place {
@@ -18,10 +18,7 @@ export interface SortedPageQuery {
 }
 
 /** The query of a sorted list, `?limit=` (1–100, default 25) and `?cursor=`; like `pageQuery`, for ids of any type. */
-export const sortedPageQuery = [
-  { limit: Joi.number().integer().min(1).max(100).default(25) },
-  { cursor: Joi.any<Place>().custom(readPlace) },
-] as const;
+export const sortedPageQuery = [pageQuery[0], { cursor: Joi.any<Place>().custom(readPlace) }] as const;
 
 const placeSchema = Joi.array()
   .ordered(
@@ -60,14 +57,9 @@ export function beyond(field: string, direction: 1 | -1, { value }: Place, id: u
 }
 
 /** Makes a page of the `limit + 1` rows that were read; the one too many only tells that there is more. */
-export function sortedPageOf<Row, T>(
+export const sortedPageOf = <Row, T>(
   rows: readonly Row[],
   limit: number,
   placeOf: (row: Row) => Place,
   show: (row: Row) => T,
-): Page<T> {
-  const shown = rows.slice(0, limit);
-  const last = shown.at(-1);
-  const more = rows.length > limit && last !== undefined;
-  return { items: shown.map(show), nextCursor: more ? written(placeOf(last)) : null };
-}
+): Page<T> => pageBy(rows, limit, (row) => written(placeOf(row)), show);

@@ -1,6 +1,6 @@
 import Joi from 'joi';
 
-/** Who is asked about plans and quotas, and who a cached value belongs to. */
+/** Who is asked about plans and quotas, and who a cached value belongs to. An id of ours in capitals names the same. */
 export interface Subject {
   readonly type: 'user' | 'organization' | 'team';
   readonly id: string;

@@ -1,12 +1,13 @@
 import { setTimeout } from 'node:timers';
-import { refuse } from '../errors.js';
-import { inTime } from './database.js';
+import { isTollgateError, refuse, type TollgateError } from '../errors.js';
+import { inTime, patience } from './database.js';
 import { perConnection } from './per-connection.js';
 
 /** Those who wait under one key: each behind the one before, and the first for something to happen. */
 interface Line {
   waiting: number;
-  last: Promise<void>;
+  /** That the database did not answer to those before, or nothing. */
+  last: Promise<TollgateError | undefined>;
   /** Lets the first look again. */
   wake: () => void;
 }
@@ -31,24 +32,32 @@ class Turnstile {
   }
 
   /**
-   * Runs `work` when it is the caller's turn under `key`, if that comes soon.
+   * Runs `work` when it is the caller's turn under `key`, if that comes soon. Where the database did not answer to one, those that wait behind it are told
+   * the same, and do not each try for themselves.
    *
-   * @throws {TollgateError} `overloaded` (503) when it has not come within 1.5 s: then `work` does not run
+   * @throws {TollgateError} `overloaded` (503) when it has not come within `wait` milliseconds (default 1.5 s), `database_unavailable` (503): then `work` does
+   *   not run
    */
-  soon<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const tooLate = () => refuse('overloaded');
-    return this.#stand(key, (before) => inTime(() => before, tooLate).then(work));
+  soon<T>(key: string, work: () => Promise<T>, wait = patience): Promise<T> {
+    return this.#stand(key, async (before) => {
+      const outage = await inTime(() => before, () => refuse('overloaded'), wait); // biome-ignore format: one line
+      if (outage) throw outage;
+      return work();
+    });
   }
 
   /** Whoever comes next waits for this caller, and for all before. */
-  #stand<T>(key: string, take: (before: Promise<unknown>) => Promise<T>): Promise<T> {
-    const line = this.#lines.get(key) ?? { waiting: 0, last: Promise.resolve(), wake: () => {} };
+  #stand<T>(key: string, take: (before: Line['last']) => Promise<T>): Promise<T> {
+    const line = this.#lines.get(key) ?? { waiting: 0, last: Promise.resolve(undefined), wake: () => {} };
     this.#lines.set(key, line);
     line.waiting += 1;
     const turn = take(line.last);
-    line.last = Promise.allSettled([line.last, turn]).then(() => {
+    line.last = Promise.allSettled([line.last, turn]).then(([before, own]) => {
       line.waiting -= 1;
       if (line.waiting === 0) this.#lines.delete(key);
+      if (own.status === 'fulfilled') return undefined;
+      if (isTollgateError(own.reason, 'database_unavailable')) return own.reason;
+      return before.status === 'fulfilled' ? before.value : undefined; // who did not wait for it hands it on
     });
     return turn;
   }

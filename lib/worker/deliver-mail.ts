@@ -2,7 +2,7 @@ import { clearInterval, setInterval, setTimeout } from 'node:timers';
 import type { Connection } from 'mongoose';
 import { outboxSubject } from '../mail/enqueue-mail.js';
 import { renderMail } from '../mail/render-mail.js';
-import { leaseSeconds, Outbox, type StoredMail } from '../models/outbox.js';
+import { leaseSeconds, neverEnded, Outbox, type StoredMail } from '../models/outbox.js';
 import { changeFeed } from '../runtime/change-feed.js';
 import { database } from '../runtime/database.js';
 import type { MailTemplates, SendMail } from '../runtime/mail.js';
@@ -39,7 +39,8 @@ export function followOutbox(options: DeliveryOptions): { stop(): Promise<void> 
   };
   const next = async (): Promise<boolean> => {
     const mail = await lease();
-    if (mail) await deliver(mail as StoredMail, options);
+    if (mail?.failedAt) options.onError(new Error(neverEnded));
+    else if (mail) await deliver(mail as StoredMail, options);
     return mail !== null;
   };
   const lanes = Array.from({ length: width }, () => lane(next, options.onError));

@@ -212,6 +212,25 @@ describe('openapiRouter()', () => {
     ).to.deep.equal([]);
   });
 
+  it('says that health answers 503 with the JSON of its own, as it does, and the others with a problem', async () => {
+    const { shared } = await emptyWorld();
+    const queue = { check: () => Promise.reject(new Error('full')), critical: true };
+    const health = healthRouter({ ...shared, checks: { queue } });
+    const routers = [health, planRouter(shared)];
+    const document = await documentOf(routers as never, shared);
+    const app = new Koa();
+    app.use(problems()).use(health.routes());
+    const { ask, have } = asking(document);
+    const anyone = clientsOf(await serve(app)).anyone();
+    for (const path of ['/health', '/health/ready']) {
+      const { status, type } = await ask(anyone, 'get', path);
+      expect([status, type]).to.deep.equal([503, 'application/json']);
+    }
+    await have(anyone, 'get', '/health/live');
+    const { 503: other } = operation(document, 'get', '/billing/plans').responses;
+    expect(Object.keys(other?.content ?? {})).to.deep.equal(['application/problem+json']);
+  });
+
   it('says what every route of organizations, invitations, administrators, plans and the product answers', async () => {
     const made = await mailWorld();
     const { shared, connection, acme, anyone, signIn, tokenOf, withHeaders } = made;

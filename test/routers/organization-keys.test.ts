@@ -25,6 +25,18 @@ async function keyedWorld() {
 
 const lacks = (code: string) => [403, 'permission_missing', code];
 
+describe('an API key for one organization', () => {
+  it('acts in it in whatever letters its id is written, and in no other', async () => {
+    const { key, acme, globex } = await keyedWorld();
+    const robot = await key();
+    for (const id of [acme, acme.toUpperCase()]) {
+      expect((await robot.get(`/organizations/${id}`).expect(200)).body.id).to.equal(acme);
+      await robot.get('/api/reports').set('X-Organization-Id', id).expect(200);
+    }
+    for (const id of [globex, globex.toUpperCase(), 'x']) await robot.get(`/organizations/${id}`).expect(404);
+  });
+});
+
 describe('an API key of an owner', () => {
   it('invites, sends again and uninvites nobody whose role holds more than its scopes', async () => {
     const { key, as, here, shared, acme } = await keyedWorld();

@@ -13,6 +13,7 @@ import {
   listOrganizations,
   Memberships,
   memberOf,
+  Organizations,
   organizationRouter,
   Roles,
   setSeats,
@@ -21,7 +22,7 @@ import {
   verifyAudit,
 } from '../../lib/index.js';
 import { tenancyWorld } from '../support/tenancy.js';
-import { type Client, inspector, world } from '../support/world.js';
+import { type Client, countBy, inspector, times, world } from '../support/world.js';
 
 const ada = 'ada@example.com';
 const bob = 'bob@example.com';
@@ -39,6 +40,21 @@ const teamOf = async (organization: string, name: string): Promise<string> =>
   String((await Teams(inspector()).findOne({ organization, name }).orFail().lean())._id);
 
 describe('/organizations', () => {
+  it('are made by a user as many as organizationRate says, and by another one still', async () => {
+    const { as } = await world({ organizationRate: '3/hour' });
+    const [client, another] = [await as(bob), await as('ada@example.com')];
+    await client.post('/organizations', { name: '' }).expect(400); // counts for nothing
+    const answers = await Promise.all(
+      times(8, (index) => client.post('/organizations', { name: `O${index}` })),
+    );
+    expect(countBy(answers, 'status')).to.deep.equal({ 201: 3, 429: 5 });
+    const refused = answers.find(({ status }) => status === 429);
+    expect(refused?.body.code).to.equal('rate_limited');
+    expect(Number(refused?.headers['retry-after'])).to.be.within(3_590, 3_600);
+    expect(await Organizations(inspector()).countDocuments({ name: /^O\d$/ })).to.equal(3);
+    await another.post('/organizations', { name: 'Another' }).expect(201);
+  });
+
   it('are made by anybody, who owns them; the slug is made from the name where none is given', async () => {
     const { shared, as } = await world();
     const client = await as(bob);

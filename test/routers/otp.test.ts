@@ -1,8 +1,8 @@
 import { expect } from 'chai';
-import { createUser, OneTimeTokens, Users } from '../../lib/index.js';
+import { ApiKeys, AuditEntries, createApiKey, createUser, OneTimeTokens, Users } from '../../lib/index.js';
 import { mailWorld } from '../support/mailbox.js';
 import { startProcesses } from '../support/processes.js';
-import { countBy, inspector, times, until } from '../support/world.js';
+import { atEnd, countBy, inspector, times, until } from '../support/world.js';
 
 const email = 'ada@example.com';
 const mailing = {
@@ -91,5 +91,37 @@ describe('a code by mail', () => {
       .expect(200);
     expect(body.user.emailVerified).to.equal(true);
     expect((await Users(connection).findOne({ email: 'grace@example.com' }).lean())?.password).to.equal(null);
+  });
+
+  it('deletes the API keys that were made before its address was proved, and the audit log has each, or nothing happens', async () => {
+    const { anyone, shared, codeOf, connection } = await mailWorld();
+    const email = 'grace@example.com';
+    const { id: userId } = await createUser({ ...shared, email, password: 'chosen-by-mallory' });
+    const made = await Promise.all(
+      times(2, (index) => createApiKey({ ...shared, userId, name: `of mallory ${index}` })),
+    );
+    const verify = async () => {
+      await anyone().post('/auth/otp/send', { email }).expect(202);
+      return anyone().post('/auth/otp/verify', { email, code: await codeOf(email) });
+    };
+    const collMod = AuditEntries(connection).collection.collectionName;
+    const validate = (validator: object) => inspector().db?.command({ collMod, validator });
+    atEnd(async () => validate({}));
+    await validate({ action: { $ne: 'api-key.deleted' } });
+    expect((await verify()).status).to.equal(500);
+    expect(await ApiKeys(inspector()).countDocuments({ deletedAt: null })).to.equal(2);
+    await validate({});
+    expect((await verify()).status).to.equal(200);
+    expect(await ApiKeys(inspector()).countDocuments({ deletedAt: null })).to.equal(0);
+    const entries = await AuditEntries(inspector()).find({ action: 'api-key.deleted' }).lean();
+    const facts = entries.map(({ actor, target, details, ip }) => ({ actor, target, details, ip }));
+    expect(facts).to.have.deep.members(
+      made.map(({ id, name, prefix }) => ({
+        actor: userId,
+        target: { type: 'api-key', id },
+        details: { name, prefix },
+        ip: '127.0.0.1',
+      })),
+    );
   });
 });

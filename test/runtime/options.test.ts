@@ -110,6 +110,7 @@ describe('options', () => {
       cookies: { secure: true, sameSite: 'none' },
       credentialRate: '5/minute',
       mailRate: '100/hour',
+      organizationRate: '3/day',
       trustedProxies: 1,
       emailVerification: true,
       afterAuthUrl: '/welcome',
@@ -346,11 +347,12 @@ describe('an error about options', () => {
   });
 });
 
-describe('the rates of guesses and of mails', () => {
+describe('the rates of guesses, mails and new organizations', () => {
   it('may be off, but in production, and are nothing else', () => {
     for (const [option, variable] of [
       ['credentialRate', 'TOLLGATE_CREDENTIAL_RATE'],
       ['mailRate', 'TOLLGATE_MAIL_RATE'],
+      ['organizationRate', 'TOLLGATE_ORGANIZATION_RATE'],
     ] as const) {
       setEnvironment(undefined);
       expect(optionsFromEnv({ [variable]: 'off' })).to.deep.equal({ [option]: 'off' });

@@ -8,9 +8,13 @@ import {
   deleteOrganization,
   deleteRole,
   isTollgateError,
+  type ManagementRules,
   Roles,
   saveRole,
+  type User,
+  Users,
   updateMember,
+  updateUser,
 } from '../../lib/index.js';
 import { atEnd, connect, emptyWorld, inspector, mongoUri, times } from '../support/world.js';
 
@@ -41,6 +45,78 @@ async function managed(...names: string[]) {
   );
   return { shared, organizationId, people: people as [string, string], restore };
 }
+
+/** Two people, each with a global role of the same name, which hold and allow alike; and their connections, as of two processes. */
+async function rivals(permissions: string[], managementRules: ManagementRules | null = null) {
+  const { shared } = await emptyWorld();
+  const names = ['left', 'right'] as const;
+  const [left, right] = (await Promise.all(
+    names.map((name) => createUser({ ...shared, email: `${name}@example.com` })),
+  )) as [User, User];
+  const restore = async () => {
+    for (const name of names) await saveRole({ ...shared, name, permissions, managementRules });
+    await updateUser({ ...shared, userId: left.id, roles: ['user', 'left'] });
+    await updateUser({ ...shared, userId: right.id, roles: ['user', 'right'] });
+  };
+  return { here: shared, there: { ...shared, connection: await connect() }, left, right, restore };
+}
+
+describe('global roles', () => {
+  const everything = { create: '*', update: '*', delete: '*' } as const;
+  const rounds = times(10, () => null);
+
+  it('are taken by nobody who is just losing the right: two who demote each other at once, in 10 rounds of 10', async () => {
+    const { here, there, left, right, restore } = await rivals([], everything);
+    const demote = (by: typeof here, actor: User, { id: userId }: User) =>
+      codeOf(updateUser({ ...by, userId, roles: ['user'], actor: actor.id }));
+    for (const _ of rounds) {
+      await restore();
+      const codes = await Promise.all([demote(here, left, right), demote(there, right, left)]);
+      expect(codes.sort()).to.deep.equal(['done', 'permission_missing']);
+    }
+  });
+
+  it('are changed by nobody who is just losing the right: two who strip each other at once, in 10 rounds of 10', async () => {
+    const { here, there, left, right, restore } = await rivals(['admin.roles.manage']);
+    const strip = (by: typeof here, actor: User, name: string) =>
+      codeOf(saveRole({ ...by, name, permissions: [], actor: actor.id }));
+    for (const _ of rounds) {
+      await restore();
+      const codes = await Promise.all([strip(here, left, 'right'), strip(there, right, 'left')]);
+      expect(codes.sort()).to.deep.equal(['done', 'permission_missing']);
+    }
+  });
+
+  it('are changed beside those who have them likewise, in 10 rounds of 10', async () => {
+    const { here, there, left, right, restore } = await rivals(['admin.roles.manage'], everything);
+    for (const _ of rounds) {
+      await restore();
+      const codes = await Promise.all([
+        codeOf(saveRole({ ...here, name: 'right', managementRules: null, actor: left.id })),
+        codeOf(updateUser({ ...there, userId: left.id, roles: ['user'], actor: right.id })),
+      ]);
+      expect(codes.sort()).to.deep.equal(['done', 'permission_missing']);
+    }
+  });
+
+  it('are given to many at once by one person in two processes, each time', async () => {
+    const { here, there, left, restore } = await rivals(['admin.roles.manage'], everything);
+    await restore();
+    const make = (index: number) =>
+      codeOf(
+        createUser({
+          ...(index % 2 ? here : there),
+          email: `${index}@example.com`,
+          roles: ['left'],
+          actor: left.id,
+        }),
+      );
+    const codes = await Promise.all(times(60, make));
+    expect(new Set(codes)).to.deep.equal(new Set(['done']));
+    const holders = await Users(inspector()).find({ roles: 'left' }).lean();
+    expect(holders).to.have.length(61);
+  });
+});
 
 describe('the roles of an organization', () => {
   it('are changed by nobody who is just losing the right: two who strip each other at once, in 10 rounds of 10', async () => {
@@ -102,10 +178,10 @@ describe('the roles of an organization', () => {
       .lean();
     expect(entries.at(-1)?.action).to.equal('organization.deleted');
 
-    for (const late of [
+    const late = [
       saveRole({ ...shared, organizationId, name: 'later' }),
       deleteRole({ ...shared, organizationId, name: 'late' }),
-    ])
-      expect(await codeOf(late)).to.equal('not_found');
+    ].map(codeOf);
+    expect(await Promise.all(late)).to.deep.equal(['not_found', 'not_found']);
   });
 });

@@ -44,7 +44,7 @@ export function globalRoleRoutes(router: Router, shared: ReadSharedOptions): voi
 
   router.put(
     '/roles/:name',
-    answers(200, roleResource, 'conflict'),
+    answers(200, roleResource, 'conflict', 'overloaded'),
     answers(201, roleResource),
     endpoint(
       signedIn,
@@ -63,7 +63,7 @@ export function globalRoleRoutes(router: Router, shared: ReadSharedOptions): voi
 
   router.delete(
     '/roles/:name',
-    answers(204, null, 'not_found', 'conflict'),
+    answers(204, null, 'not_found', 'conflict', 'overloaded'),
     endpoint(signedIn, manage, query({}), async function remove(ctx) {
       await deleteRole({ ...byActor(ctx, shared), name: ctx.params.name as string });
       done(ctx);

@@ -79,7 +79,7 @@ export function userRoutes(router: Router, options: ReadAdminOptions): void {
 
   router.patch(
     '/users/:userId',
-    answers(200, user, 'not_found', 'last_admin', 'last_owner'),
+    answers(200, user, 'not_found', 'last_admin', 'last_owner', 'overloaded'),
     endpoint(signedIn, rules, body({}, { ...facts, roles, status }), async function change(ctx) {
       const { roles, status, name, emailVerified, ...own } = ctx.request.body;
       const fields = Object.keys(own).length > 0 ? own : undefined;
@@ -90,7 +90,7 @@ export function userRoutes(router: Router, options: ReadAdminOptions): void {
 
   router.delete(
     '/users/:userId',
-    answers(204, null, 'not_found', 'last_admin', 'last_owner'),
+    answers(204, null, 'not_found', 'last_admin', 'last_owner', 'overloaded'),
     endpoint(signedIn, rules, query({}), async function deactivate(ctx) {
       const userId = ctx.params.userId as string;
       await updateUser({ ...byActor(ctx, shared), userId, status: 'inactive' });

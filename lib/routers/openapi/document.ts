@@ -80,7 +80,7 @@ function operation(
       ...told.flatMap(({ query }) => (query ? inQuery(query) : [])),
     ],
     ...(hasBody && { requestBody: requestBody(body) }),
-    responses: { ...success(told), ...refusals(method, told) },
+    responses: { ...refusals(method, told), ...success(told) }, // in place of a refusal of the same status
     ...security(told),
   };
 }
@@ -124,7 +124,8 @@ function success(told: readonly Description[]): object {
 }
 
 function answered({ status, schema }: Answer): readonly [status: number, response: object] {
-  const description = { 201: 'Made', 202: 'Accepted', 204: 'Done', 302: 'Go on there' }[status] ?? 'Done';
+  const description =
+    { 201: 'Made', 202: 'Accepted', 302: 'Go on there', 503: 'Unhealthy' }[status] ?? 'Done';
   const content = schema && { content: { 'application/json': { schema: jsonOf(schema) } } };
   return [status, { description, ...content }];
 }

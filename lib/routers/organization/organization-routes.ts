@@ -6,11 +6,12 @@ import { body } from '../../middleware/body.js';
 import { endpoint } from '../../middleware/endpoint.js';
 import { organization } from '../../middleware/organization.js';
 import { query } from '../../middleware/query.js';
+import { rateLimit } from '../../middleware/rate-limit.js';
 import { requirePermission } from '../../middleware/require-permission.js';
 import { requireScope } from '../../middleware/require-scope.js';
 import { requireReach } from '../../middleware/subject-of.js';
 import { connectionOf, strictOf } from '../../runtime/connection.js';
-import type { ReadSharedOptions } from '../../runtime/options.js';
+import { type ReadSharedOptions, rateOf } from '../../runtime/options.js';
 import { pageQuery } from '../../runtime/page.js';
 import { entitlementsOf } from '../../services/plans/entitlements-of.js';
 import { createOrganization } from '../../services/tenancy/create-organization.js';
@@ -56,6 +57,7 @@ export function organizationRoutes(router: Router, shared: ReadSharedOptions): v
       signedIn,
       requireScope('organizations.create'),
       body({ name }, { slug: fields.slug }),
+      perUser(shared),
       async function create(ctx) {
         const { id: owner } = ctx.state.user;
         requireReach(ctx, { type: 'user', id: owner });
@@ -90,6 +92,15 @@ export function organizationRoutes(router: Router, shared: ReadSharedOptions): v
       done(ctx);
     }),
   );
+}
+
+/** No user makes more organizations than `organizationRate` says. */
+function perUser(shared: ReadSharedOptions) {
+  const rate = rateOf(shared.organizationRate);
+  const limit = rate
+    ? { points: rate.points, per: rate.seconds }
+    : ({ points: 1, per: 1, store: 'none' } as const);
+  return rateLimit({ ...shared, ...limit, by: 'user', name: 'organizations' });
 }
 
 /** An organization as its member sees it now. */

@@ -7,12 +7,12 @@ import { type StoredUser, Users } from '../../models/user.js';
 import { readUserId } from '../../models/user-id.js';
 import { opened } from '../../runtime/connection.js';
 import { type RoleNames, readOptions, type SharedOptions } from '../../runtime/options.js';
-import { transaction } from '../../runtime/transaction.js';
 import type { OwnFields, User } from '../../runtime/user.js';
 import { asUser } from '../identity/as-user.js';
 import { checkUser } from '../identity/check-user.js';
 import { newUserSchemas } from '../identity/create-user.js';
 import { type Actor, actorFields } from '../roles/actor.js';
+import { byGlobalRights } from '../roles/by-global-rights.js';
 import { changeCredentials } from '../sessions/change-credentials.js';
 import { keepAnAdmin } from '../tenancy/give-up-ownership.js';
 import { restoreOwnership } from '../tenancy/restore-ownership.js';
@@ -54,7 +54,7 @@ type Found = StoredUser & { _id: Types.ObjectId };
  * @returns the user as it is then
  * @throws {TypeError} when an argument is wrong
  * @throws {TollgateError} `permission_missing` (403), `not_found` (404), `validation_failed` (400, by the application's schema), `last_admin` (409),
- *   `last_owner` (409, extra `organizationId`) of an organization with other members, `database_unavailable` (503)
+ *   `last_owner` (409, extra `organizationId`) of an organization with other members, `overloaded`, `database_unavailable` (503)
  * @example await updateUser({ userId: user.id, roles: ['user', 'editor'], actor: admin.id });
  */
 export async function updateUser(input: UserUpdate & SharedOptions): Promise<User> {
@@ -63,7 +63,7 @@ export async function updateUser(input: UserUpdate & SharedOptions): Promise<Use
   const _id = readUserId(connection, given.userId);
   const values = valuesOf(given);
   await checkUser(connection, values, Object.keys(values));
-  return transaction(connection, async (session) => {
+  return byGlobalRights(connection, given.actor, async (session) => {
     const before = _id && (await Users(connection).findOne({ _id }, null, { session }).lean());
     await refuseActs(connection, session, given, actsOn(before?.roles ?? [], given));
     if (!before) throw refuse('not_found');

@@ -5,10 +5,10 @@ import { Users, userSchema } from '../../models/user.js';
 import { opened } from '../../runtime/connection.js';
 import { database, isDuplicate } from '../../runtime/database.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
-import { transaction } from '../../runtime/transaction.js';
 import type { OwnFields, User } from '../../runtime/user.js';
 import { holdGlobalRoles, refuseActs } from '../administration/manager.js';
 import { type Actor, actorFields } from '../roles/actor.js';
+import { byGlobalRights } from '../roles/by-global-rights.js';
 import { asUser } from './as-user.js';
 import { emailSchema } from './canonical-email.js';
 import { newPassword } from './new-password.js';
@@ -85,7 +85,7 @@ export async function createUser(input: NewUser & SharedOptions): Promise<User> 
   await database(() => refuseActs(connection, null, given, acts)); // nobody else's passwords are worth hashing
   const password = await passwordOf(given);
   const users = Users(connection);
-  return transaction(connection, async (session) => {
+  return byGlobalRights(connection, given.actor, async (session) => {
     await refuseActs(connection, session, given, acts);
     await holdGlobalRoles(connection, session, given, roles);
     const document = { ...fields, email, name, emailVerified, roles: [...roles], password };

@@ -1,8 +1,8 @@
 import type { ClientSession, Connection, Types } from 'mongoose';
 import type { Origin } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
-import { ApiKeys } from '../../models/api-key.js';
 import type { StoredUser } from '../../models/user.js';
+import { endApiKeys } from '../api-keys/end-api-keys.js';
 import { changeCredentials } from '../sessions/change-credentials.js';
 import type { PasswordHash } from './password.js';
 
@@ -30,6 +30,6 @@ export async function proveAddress(
     update: { $set: { emailVerified: true, password, totp: null }, $unset: { identities: 1, passkeys: 1 } },
   });
   if (!proved) throw refuse('token_used');
-  await ApiKeys(connection).removeAll(user._id, session);
+  await endApiKeys(connection, session, { ...origin, users: [user._id], actor: String(user._id) });
   return proved;
 }

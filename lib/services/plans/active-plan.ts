@@ -11,6 +11,7 @@ export interface ActivePlan extends Pick<Entitlements, 'limits' | 'overrides' | 
 /**
  * The plan that a subject is on now, in its version: its own, else the default plan; with the limits that hold for it.
  *
+ * @throws {TypeError} when the subject is none
  * @throws {TollgateError} `database_unavailable` (503)
  * @example const { plan, limits, expiresAt } = await activePlan({ subject: { type: 'user', id: user.id } });
  */

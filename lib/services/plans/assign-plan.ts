@@ -2,9 +2,9 @@ import Joi from 'joi';
 import { refuse } from '../../errors.js';
 import { Plans } from '../../models/plan.js';
 import { Subscriptions } from '../../models/subscription.js';
-import { readOptions, type SharedOptions } from '../../runtime/options.js';
+import type { SharedOptions } from '../../runtime/options.js';
 import { changeSubscription } from './change-subscription.js';
-import { operate, type SubjectOperation, subjectOperation } from './operate.js';
+import { operate, readOperation, type SubjectOperation } from './operate.js';
 
 export interface AssignPlan<Context = unknown> extends SubjectOperation<Context> {
   /** The plan's code; its newest version is assigned. */
@@ -16,7 +16,6 @@ export interface AssignPlan<Context = unknown> extends SubjectOperation<Context>
 }
 
 const own = {
-  ...subjectOperation,
   plan: Joi.string().required(),
   expiresAt: Joi.date(),
   anchor: Joi.date(),
@@ -34,7 +33,7 @@ const own = {
 export async function assignPlan<Context = unknown>(
   input: AssignPlan<Context> & SharedOptions,
 ): Promise<void> {
-  const given = readOptions<AssignPlan>('assignPlan', input, own);
+  const given = readOperation<AssignPlan>('assignPlan', input, own);
   const { subject, plan: code, expiresAt = null, anchor } = given;
   await operate(given, async (connection, session) => {
     const plan = await Plans(connection).newest(code, session);

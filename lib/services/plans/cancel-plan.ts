@@ -1,7 +1,7 @@
 import { Subscriptions } from '../../models/subscription.js';
-import { readOptions, type SharedOptions } from '../../runtime/options.js';
+import type { SharedOptions } from '../../runtime/options.js';
 import { changeSubscription } from './change-subscription.js';
-import { operate, type SubjectOperation, subjectOperation } from './operate.js';
+import { operate, readOperation, type SubjectOperation } from './operate.js';
 
 export type CancelPlan<Context = unknown> = SubjectOperation<Context>;
 
@@ -19,7 +19,7 @@ export const withoutPlan = { plan: null, planVersion: null, expiresAt: null };
 export async function cancelPlan<Context = unknown>(
   input: CancelPlan<Context> & SharedOptions,
 ): Promise<void> {
-  const given = readOptions<CancelPlan>('cancelPlan', input, subjectOperation);
+  const given = readOperation<CancelPlan>('cancelPlan', input);
   const { subject } = given;
   await operate(given, async (connection, session) => {
     const [before] = await Subscriptions(connection).now(subject.type, [subject.id], session);

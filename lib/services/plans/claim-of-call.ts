@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Connection } from 'mongoose';
+import { readSubject } from '../../models/read-subject.js';
 import { type Claim, claimBook } from '../../quota/claim-book.js';
-import { checkSubject, subjectKey } from '../../runtime/subject.js';
+import { subjectKey } from '../../runtime/subject.js';
 import type { Wanted } from './demand-of.js';
 
 const keyPattern = /^[\x20-\x7e]{1,255}$/;
@@ -37,8 +38,7 @@ export function claimOfCall(
     throw new TypeError(
       `quotaIdempotencyTtl must be an integer from 1 to ${week}, not ${quotaIdempotencyTtl}`,
     );
-  checkSubject(subject);
-  const s = subjectKey(subject);
+  const s = subjectKey(readSubject(connection, subject));
   const key = { o: owner ?? s, c: 'service', s, m: '', r: 'consumeQuota', f: '', k };
   const hash = createHash('sha256').update(`${feature} ${amount}`).digest('base64');
   return claimBook(connection).claim(key, hash, quotaIdempotencyTtl * 1_000);

@@ -1,13 +1,14 @@
 import type { Connection } from 'mongoose';
 import { isTollgateError, refuse } from '../../errors.js';
+import { readSubject } from '../../models/read-subject.js';
 import { type Claim, claimBook } from '../../quota/claim-book.js';
 import { ClaimTaken, type Take, type Taken } from '../../quota/combiner.js';
 import { takeAhead } from '../../quota/leases.js';
 import { type Charged, resultOnce } from '../../quota/take-once.js';
 import { opened } from '../../runtime/connection.js';
-import { inTurn } from '../../runtime/in-turn.js';
 import type { Strictness } from '../../runtime/snapshot.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
+import { turnstile } from '../../runtime/turnstile.js';
 import { claimOfCall, type Keyed } from './claim-of-call.js';
 import { checkAmount, demandOf, exceeded } from './demand-of.js';
 import { type QuotaState, quotaState, type Refundable, refundableAs, refundableOf } from './quota-state.js';
@@ -93,11 +94,11 @@ export async function refundQuota({ subject, state, amount = state.taken, ...res
   checkAmount(amount);
   const connection = opened(rest.connection);
   const own = refundableOf(state);
-  if (own?.taken.key.s !== subjectKey(subject))
+  if (own?.taken.key.s !== subjectKey(readSubject(connection, subject)))
     throw new TypeError('state must be what consumeQuota() answered for this subject, the very object');
   const { startedAt: from } = state;
   const work = () => giveSome(connection, own, amount, from);
-  await (own.claim ? inTurn(connection, `refund ${own.claim.run}`, work) : work()); // a key says how much: one after the other
+  await (own.claim ? turnstile(connection).soon(`refund ${own.claim.run}`, work) : work()); // a key says how much: one after the other
 }
 
 /** Gives back as much as is left of `amount`. */

@@ -1,10 +1,11 @@
 import type { Connection } from 'mongoose';
 import { refuse } from '../../errors.js';
+import { readSubject } from '../../models/read-subject.js';
 import type { Demand } from '../../quota/group-commit.js';
 import { noteDenial } from '../../quota/note-denial.js';
 import { after } from '../../runtime/after.js';
 import type { Strictness } from '../../runtime/snapshot.js';
-import { checkSubject, type Subject } from '../../runtime/subject.js';
+import type { Subject } from '../../runtime/subject.js';
 import { offersMore } from './catalogue.js';
 import { costOf, meteringOf } from './metering.js';
 import { type QuotaState, rateLimitHeaders } from './quota-state.js';
@@ -31,10 +32,10 @@ export interface DemandOf extends Demand {
  *   allowance, `validation_failed` (400) when the amount costs more than 2^53 − 1 credits, `database_unavailable` (503)
  */
 export function demandOf(connection: Connection, wanted: Wanted): DemandOf | Promise<DemandOf> {
-  const { subject, feature, amount } = wanted;
-  checkSubject(subject);
+  const { feature, amount, strict } = wanted;
+  const subject = readSubject(connection, wanted.subject);
   checkAmount(amount);
-  return after(meteringOf(connection, wanted), (metering) => {
+  return after(meteringOf(connection, { subject, feature, strict }), (metering) => {
     const { key, terms, tier } = metering;
     return { feature, key, amount: costOf(amount, metering), terms, tier };
   });

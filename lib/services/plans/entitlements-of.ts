@@ -1,5 +1,6 @@
 import type { ClientSession, Connection } from 'mongoose';
 import { refuse, type TollgateError } from '../../errors.js';
+import { readSubject } from '../../models/read-subject.js';
 import { type SubscriptionNow, Subscriptions } from '../../models/subscription.js';
 import { after } from '../../runtime/after.js';
 import { opened } from '../../runtime/connection.js';
@@ -30,11 +31,13 @@ const known = freshCache<Known>(50_000);
  *
  * Remembered for up to an hour, but not past the end of its plan, and read again as soon as its plan or limits change.
  *
+ * @throws {TypeError} when the subject is none
  * @throws {TollgateError} `database_unavailable` (503)
  * @example const { entitlements } = await entitlementsOf({ subject: { type: 'user', id: user.id } });
  */
-export async function entitlementsOf({ subject, connection, strict }: EntitlementsOf): Promise<Entitlements> {
-  return entitlementsNow(opened(connection), subject, strict);
+export async function entitlementsOf({ subject, strict, ...rest }: EntitlementsOf): Promise<Entitlements> {
+  const connection = opened(rest.connection);
+  return entitlementsNow(connection, readSubject(connection, subject), strict);
 }
 
 /** The same, at once where it is remembered. */

@@ -6,11 +6,11 @@ import { endOfTime } from '../../models/usage.js';
 import { addBalance } from '../../quota/add-balance.js';
 import { nameOf } from '../../quota/sender.js';
 import { opened } from '../../runtime/connection.js';
-import { inTurn } from '../../runtime/in-turn.js';
-import { readOptions, type SharedOptions } from '../../runtime/options.js';
+import type { SharedOptions } from '../../runtime/options.js';
 import { subjectKey } from '../../runtime/subject.js';
+import { turnstile } from '../../runtime/turnstile.js';
 import { codePattern, units } from './features.js';
-import { type Act, operate, type SubjectOperation, subjectOperation } from './operate.js';
+import { type Act, operate, readOperation, type SubjectOperation } from './operate.js';
 
 export interface GrantCredits<Context = unknown> extends SubjectOperation<Context> {
   /** The code of an allowance, or `credits`, which prices are paid from. */
@@ -42,7 +42,6 @@ export const grantFields = {
 };
 
 const own = {
-  ...subjectOperation,
   feature: grantFields.feature.required(),
   amount: grantFields.amount.required(),
   expiresAt: Joi.date(),
@@ -65,7 +64,7 @@ const own = {
 export async function grantCredits<Context = unknown>(
   input: GrantCredits<Context> & SharedOptions,
 ): Promise<Grant> {
-  const given = readOptions<GrantCredits>('grantCredits', input, own);
+  const given = readOperation<GrantCredits>('grantCredits', input, own);
   const { subject, feature, amount, expiresAt = null, id = String(new Types.ObjectId()) } = given;
   const grant = { id, feature, amount, expiresAt };
   const key = { s: subjectKey(subject), f: feature };
@@ -88,7 +87,7 @@ export async function grantCredits<Context = unknown>(
     await Grants(connection).insertMany([{ _id: id, subject, feature, amount, expiresAt }], { session });
     return { action: 'credits.granted', details: grant };
   };
-  await inTurn(opened(given.connection), `grant ${nameOf(key)}`, () => operate(given, give));
+  await turnstile(opened(given.connection)).soon(`grant ${nameOf(key)}`, () => operate(given, give));
   return Object.freeze(grant);
 }
 

@@ -1,9 +1,11 @@
 import type { ClientSession, Connection } from 'mongoose';
 import { recordAudit } from '../../audit/record-audit.js';
+import { readSubject } from '../../models/read-subject.js';
 import { changed } from '../../models/revocation.js';
 import { lockCounters } from '../../quota/counters.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
+import { type ReadSharedOptions, readOptions } from '../../runtime/options.js';
 import { type Subject, subjectKey, subjectSchema } from '../../runtime/subject.js';
 import { transaction } from '../../runtime/transaction.js';
 import { type Authority, authorityFields, byWhom, requireAuthority } from './authority.js';
@@ -13,7 +15,21 @@ export interface SubjectOperation<Context = unknown> extends Authority<Context> 
   subject: Subject;
 }
 
-export const subjectOperation = { subject: subjectSchema.required(), ...authorityFields };
+const ofAll = { subject: subjectSchema.required(), ...authorityFields };
+
+/**
+ * Reads what such a function was told.
+ *
+ * @throws {TypeError} when an argument is wrong
+ */
+export function readOperation<Given extends SubjectOperation>(
+  name: string,
+  input: unknown,
+  own: Parameters<typeof readOptions>[2] = {},
+): ReadSharedOptions & Given {
+  const given = readOptions<Given>(name, input, { ...ofAll, ...own });
+  return { ...given, subject: readSubject(opened(given.connection), given.subject) };
+}
 
 /** The name of an act for the audit log, with what else is worth keeping; null: nothing was to be done. */
 export type Act = { readonly action: string; readonly details?: Readonly<Record<string, unknown>> } | null;

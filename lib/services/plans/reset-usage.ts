@@ -1,8 +1,8 @@
 import Joi from 'joi';
 import { resetCounters } from '../../quota/counters.js';
-import { readOptions, type SharedOptions } from '../../runtime/options.js';
+import type { SharedOptions } from '../../runtime/options.js';
 import { codePattern } from './features.js';
-import { operate, type SubjectOperation, subjectOperation } from './operate.js';
+import { operate, readOperation, type SubjectOperation } from './operate.js';
 
 export interface ResetUsage<Context = unknown> extends SubjectOperation<Context> {
   /** The code of the feature. Default: all. */
@@ -22,7 +22,7 @@ export const featureCode = Joi.string().pattern(codePattern);
 export async function resetUsage<Context = unknown>(
   input: ResetUsage<Context> & SharedOptions,
 ): Promise<void> {
-  const given = readOptions<ResetUsage>('resetUsage', input, { ...subjectOperation, feature: featureCode });
+  const given = readOperation<ResetUsage>('resetUsage', input, { feature: featureCode });
   const { subject, feature } = given;
   await operate(given, async (connection, session) => {
     await resetCounters(connection, session, { subject, features: feature ? [feature] : undefined });

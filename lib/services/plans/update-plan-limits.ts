@@ -1,9 +1,9 @@
 import Joi from 'joi';
 import { refuse } from '../../errors.js';
-import { readOptions, type SharedOptions } from '../../runtime/options.js';
+import type { SharedOptions } from '../../runtime/options.js';
 import { changeSubscription } from './change-subscription.js';
 import { codePattern, featureOf, isLimited, units } from './features.js';
-import { operate, type SubjectOperation, subjectOperation } from './operate.js';
+import { operate, readOperation, type SubjectOperation } from './operate.js';
 
 /** By feature: so many units, null for no limit, `'plan'` for what the plan says. */
 export type LimitChanges = Readonly<Record<string, number | null | 'plan'>>;
@@ -16,7 +16,7 @@ export const limitChanges = Joi.object<LimitChanges>()
   .pattern(codePattern, Joi.alternatives(units, Joi.valid(null, 'plan')))
   .min(1);
 
-const own = { ...subjectOperation, limits: limitChanges.required() };
+const own = { limits: limitChanges.required() };
 
 /**
  * Overrides limits of a subject's plan, for it alone: those that are named, the others stay as they are. An override goes before the
@@ -32,7 +32,7 @@ const own = { ...subjectOperation, limits: limitChanges.required() };
 export async function updatePlanLimits<Context = unknown>(
   input: UpdatePlanLimits<Context> & SharedOptions,
 ): Promise<void> {
-  const given = readOptions<UpdatePlanLimits>('updatePlanLimits', input, own);
+  const given = readOperation<UpdatePlanLimits>('updatePlanLimits', input, own);
   const { subject, limits } = given;
   const set = Object.entries(limits).filter(([, limit]) => limit !== 'plan');
   const unset = Object.keys(limits).filter((code) => limits[code] === 'plan');

@@ -1,10 +1,11 @@
 import type { ClientSession, Connection } from 'mongoose';
 import { refuse } from '../../errors.js';
+import { readSubject } from '../../models/read-subject.js';
 import { lockLimit } from '../../quota/lock-limit.js';
 import { opened } from '../../runtime/connection.js';
-import { inTurn } from '../../runtime/in-turn.js';
 import { type Subject, subjectKey } from '../../runtime/subject.js';
 import { transaction } from '../../runtime/transaction.js';
+import { turnstile } from '../../runtime/turnstile.js';
 import { offersMore } from './catalogue.js';
 import { checkAmount } from './demand-of.js';
 import { entitlementMissing, entitlementsIn } from './entitlements-of.js';
@@ -30,18 +31,19 @@ export interface WithinLimit<T> {
  * counter that each writes first in its transaction. After a downgrade all stay, and nothing is added.
  *
  * @returns what `run` gave
- * @throws {TypeError} when the amount is not a positive integer
+ * @throws {TypeError} when the subject is none, or the amount is not a positive integer
  * @throws {TollgateError} `quota_exceeded` (429, extras `feature`, `limit`, `used`, `remaining`, `resetsAt` null, `upgradeRequired`), `entitlement_missing`
  *   (403) when the plan does not have the feature, `internal` (500) when it is no number, `overloaded` (503) when others wait before it for 1.5 s,
  *   `database_unavailable` (503) also when it takes longer than that itself; and whatever `count` and `run` throw, then nothing was written
  * @example await withinLimit({ subject, feature: 'projects', count: (session) => Project.countDocuments({ owner }, { session }), run });
  */
 export async function withinLimit<T>(input: WithinLimit<T>): Promise<T> {
-  const { subject, feature, amount = 1, count, run } = input;
+  const { feature, amount = 1, count, run } = input;
   checkAmount(amount);
   const connection = opened(input.connection);
+  const subject = readSubject(connection, input.subject);
   const key = { s: subjectKey(subject), f: feature };
-  return inTurn(connection, `limit ${key.f} ${key.s}`, () =>
+  return turnstile(connection).soon(`limit ${key.f} ${key.s}`, () =>
     transaction(connection, async (session) => {
       await lockLimit(connection, session, key);
       const entitlements = await entitlementsIn(connection, session, subject);

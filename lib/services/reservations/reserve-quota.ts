@@ -1,6 +1,7 @@
 import Joi from 'joi';
 import type { Connection } from 'mongoose';
 import { isTollgateError } from '../../errors.js';
+import { readSubject } from '../../models/read-subject.js';
 import { type NewReservation, Reservations, type StoredReservation } from '../../models/reservation.js';
 import type { Take, Taken } from '../../quota/combiner.js';
 import { opened } from '../../runtime/connection.js';
@@ -39,8 +40,9 @@ const own = {
  */
 export async function reserveQuota(input: ReserveQuota & SharedOptions): Promise<Reservation> {
   const given = readOptions<ReserveQuota & { expiresIn: number }>('reserveQuota', input, own);
-  const { subject, feature, amount, expiresIn, strict } = given;
+  const { feature, amount, expiresIn, strict } = given;
   const connection = opened(given.connection);
+  const subject = readSubject(connection, given.subject);
   const demand = await demandOf(connection, { subject, feature, amount, strict });
   const taken = await take(connection, demand);
   const state = quotaState(demand.key.f, demand.amount, taken);

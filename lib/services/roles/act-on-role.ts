@@ -2,10 +2,10 @@ import type { ClientSession, Connection } from 'mongoose';
 import type { Origin } from '../../audit/record-audit.js';
 import type { RoleKey } from '../../models/role.js';
 import { opened } from '../../runtime/connection.js';
-import { transaction } from '../../runtime/transaction.js';
 import { inOrganization } from '../tenancy/in-organization.js';
 import { type Authority, requireRights } from '../tenancy/require-rights.js';
 import type { Actor } from './actor.js';
+import { byGlobalRights } from './by-global-rights.js';
 import { roleKey } from './role-key.js';
 
 /** Who does something to which role. */
@@ -40,6 +40,6 @@ export async function actOnRole<T>(
     await requireRights(acting, [organization ? 'organization.roles.manage' : 'admin.roles.manage']);
     return work(acting);
   };
-  if (organizationId === undefined) return transaction(connection, act);
+  if (organizationId === undefined) return byGlobalRights(connection, actor, act);
   return inOrganization({ ...given, organizationId }, ({ session }) => act(session));
 }

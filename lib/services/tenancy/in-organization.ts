@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import Joi from 'joi';
 import type { ClientSession, Connection, Types } from 'mongoose';
 import { type AuditTarget, type Origin, originFields, recordAudit } from '../../audit/record-audit.js';
@@ -6,8 +5,7 @@ import { refuse } from '../../errors.js';
 import { Organizations } from '../../models/organization.js';
 import { opened } from '../../runtime/connection.js';
 import { objectId } from '../../runtime/ids.js';
-import { inTurn } from '../../runtime/in-turn.js';
-import { transaction } from '../../runtime/transaction.js';
+import { transactionInTurn } from '../../runtime/transaction-in-turn.js';
 import { type Actor, actorFields } from '../roles/actor.js';
 
 /** Who does something in which organization: nobody gives or takes away what they do not hold there. */
@@ -31,9 +29,6 @@ export interface Acting {
   record(action: string, target: AuditTarget, details?: Readonly<Record<string, unknown>>): Promise<void>;
 }
 
-/** Milliseconds that a change waits for those before it: an organization may be asked for many at once. */
-const patience = 10_000;
-
 /**
  * Runs `work` in one transaction that begins by writing to the organization: of two in different processes the later one begins again and then sees
  * what the other did, so that nobody acts by a right that they are just losing, or in what is just being deleted. All wait for each other, ten seconds at
@@ -56,36 +51,12 @@ export async function inOrganization<T>(
   const connection = opened(given.connection);
   const organization = objectId(organizationId);
   if (!organization) throw refuse('not_found');
-  const act = async (session: ClientSession) => {
-    const { matchedCount } = await Organizations(connection).touch(organization, session).catch(asBusy);
-    if (matchedCount === 0) throw refuse('not_found');
+  const touch = (session: ClientSession) => Organizations(connection).touch(organization, session);
+  return transactionInTurn(connection, `organization ${organization}`, touch, async (session, met) => {
+    if (met.matchedCount === 0) throw refuse('not_found');
     const by = { actor: actor ?? null, ip, userAgent, requestId };
     const record: Acting['record'] = (action, target, details) =>
       recordAudit({ connection, session, ...by, organization, action, target, details });
     return work({ connection, session, organization, actor, scopes, by, record });
-  };
-  const until = performance.now() + patience;
-  const attempt = () => whenFree(() => transaction(connection, act), until);
-  return inTurn(connection, `organization ${organization}`, attempt, patience);
-}
-
-/** Another process acts in the organization. */
-const busy = new Error('busy');
-
-/** MongoDB does not wait for a document that another transaction has written: it refuses. */
-function asBusy(error: { readonly code?: unknown }): never {
-  throw error.code === 112 ? busy : error;
-}
-
-/** Tries again, at odd times, while other processes act: nothing was written yet. By itself the driver would do so for 1.5 s only, and in vain beside a busy one. */
-async function whenFree<T>(act: () => Promise<T>, until: number): Promise<T> {
-  for (;;) {
-    try {
-      return await act();
-    } catch (error) {
-      if (error !== busy) throw error;
-      if (performance.now() > until) throw refuse('overloaded');
-    }
-    await delay(2 + Math.random() * 20);
-  }
+  });
 }

@@ -1,6 +1,7 @@
 import Joi from 'joi';
 import type { Connection } from 'mongoose';
 import { Denials, type StoredDenial } from '../../models/denial.js';
+import { readSubject } from '../../models/read-subject.js';
 import { Reservations } from '../../models/reservation.js';
 import type { UsageKey } from '../../models/usage.js';
 import { counterNow } from '../../quota/counter-now.js';
@@ -59,8 +60,9 @@ const most = 100;
  * @example const { verdict, usage, denials } = await explain({ subject: { type: 'organization', id }, feature: 'images' });
  */
 export async function explain(input: Explain & SharedOptions): Promise<Explanation> {
-  const { subject, feature, ...given } = readOptions<Explain>('explain', input, own);
+  const { feature, ...given } = readOptions<Explain>('explain', input, own);
   const connection = opened(given.connection);
+  const subject = readSubject(connection, given.subject);
   const entitlements = await entitlementsOf({ subject, connection, strict: true });
   const { plan, limits, overrides, expiresAt: planEndsAt } = entitlements;
   const defined = plan ? featureOf(plan, feature) : undefined;

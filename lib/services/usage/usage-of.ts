@@ -1,4 +1,5 @@
 import Joi from 'joi';
+import { readSubject } from '../../models/read-subject.js';
 import { counterNow } from '../../quota/counter-now.js';
 import { opened } from '../../runtime/connection.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
@@ -24,8 +25,9 @@ const own = { subject: subjectSchema.required(), feature: Joi.string() };
  * @example const [images] = await usageOf({ subject: { type: 'organization', id }, feature: 'images' });
  */
 export async function usageOf(input: UsageOf & SharedOptions): Promise<readonly FeatureUsage[]> {
-  const { subject, feature, strict, ...given } = readOptions<UsageOf>('usageOf', input, own);
+  const { feature, strict, ...given } = readOptions<UsageOf>('usageOf', input, own);
   const connection = opened(given.connection);
+  const subject = readSubject(connection, given.subject);
   const entitlements = await entitlementsOf({ subject, connection, strict });
   const codes = meteredCodes(entitlements).filter((code) => feature === undefined || code === feature);
   const counters = codes.flatMap((code) => counterOf(subject, code, entitlements) ?? []);
