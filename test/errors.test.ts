@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import Koa from 'koa';
+import { refuseWithoutStack } from '../lib/errors.js';
 import { type ErrorCode, errorCodes, isTollgateError, TollgateError } from '../lib/index.js';
 import { clientsOf, serve } from './support/world.js';
 
@@ -99,6 +100,17 @@ describe('TollgateError', () => {
     await anyone().get('/').expect(401, 'Own words').expect('WWW-Authenticate', 'Bearer');
     await anyone().get('/down').expect(503, 'Service Unavailable').expect('Retry-After', '1');
     await anyone().get('/assigned').expect(404, 'Not Found').expect('X-Own', 'yes');
+  });
+});
+
+describe('a refusal without a stack', () => {
+  it('is the same otherwise, and leaves the stacks of other errors as they are', () => {
+    const limit = Error.stackTraceLimit;
+    const error = refuseWithoutStack('quota_exceeded', { feature: 'images' });
+    expect(error).to.deep.include({ code: 'quota_exceeded', status: 429, extras: { feature: 'images' } });
+    expect(error.stack).not.to.match(/\n\s+at /);
+    expect(new TollgateError('conflict').stack).to.match(/\n\s+at /);
+    expect(Error.stackTraceLimit).to.equal(limit);
   });
 });
 

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import {
+  assignPlan,
   createOrganization,
   definePlans,
   entitlementsOf,
@@ -9,9 +10,11 @@ import {
   requireAllEntitlements,
   requireAnyEntitlement,
   requireEntitlement,
+  type Subject,
   syncPlans,
 } from '../../lib/index.js';
-import { countBy, emptyWorld, inspector, times, world } from '../support/world.js';
+import { watchCommands } from '../support/commands.js';
+import { connect, countBy, emptyWorld, inspector, times, world } from '../support/world.js';
 
 const features = { images: { limit: 1, per: 'day' } } as const;
 const plan = (mark?: 'default') => ({ name: 'P', tier: 0, features, default: mark === 'default' });
@@ -123,6 +126,29 @@ describe('syncPlans()', () => {
     expect(versions.at(-1)).to.include({ default: true });
     const { version } = await entitlementsOf({ ...shared, subject: { type: 'user', id: 'x' } });
     expect(version, 'one generation for each change').to.equal(versions.length + 1);
+  });
+});
+
+describe('entitlementsOf()', () => {
+  it('reads those of many who ask at once together, and gives each their own', async () => {
+    const { connection } = await emptyWorld();
+    const plans = { free: { ...plan('default'), tier: 0 }, paid: { ...plan(), tier: 1 } };
+    await syncPlans({ connection, plans });
+    const subjects = times(
+      200,
+      (index) => ({ type: index % 4 ? 'user' : 'organization', id: `s${index >> 1}` }) as const,
+    );
+    const paid = subjects.filter((_, index) => index % 10 === 0);
+    await Promise.all(paid.map((subject) => assignPlan({ connection, subject, plan: 'paid' })));
+    const elsewhere = await connect(undefined, { monitorCommands: true });
+    const commands = watchCommands(elsewhere);
+    const ask = (subject: Subject) => entitlementsOf({ connection: elsewhere, subject, strict: true });
+    const found = await Promise.all(subjects.map(ask));
+    const isPaid = ({ type, id }: Subject) => paid.some((one) => one.type === type && one.id === id);
+    expect(found.map(({ plan }) => plan?.code)).to.deep.equal(
+      subjects.map((subject) => (isPaid(subject) ? 'paid' : 'free')),
+    );
+    expect(commands.filter((name) => name === 'aggregate')).to.have.lengthOf.at.most(4); // one for each type, in two turns at most
   });
 });
 

@@ -1,5 +1,5 @@
 import type { Connection } from 'mongoose';
-import { refuse } from '../../errors.js';
+import { refuseWithoutStack } from '../../errors.js';
 import { readSubject } from '../../models/read-subject.js';
 import type { Demand } from '../../quota/group-commit.js';
 import { noteDenial } from '../../quota/note-denial.js';
@@ -65,5 +65,13 @@ function refusal(state: QuotaState, amount: number, upgradeRequired: boolean) {
   const { feature, limit, used, remaining, resetsAt, secondsLeft } = state;
   const helps = secondsLeft !== null && amount <= (limit ?? amount); // more than a period allows is never granted
   const headers = { ...rateLimitHeaders(state), ...(helps && { 'Retry-After': String(secondsLeft) }) };
-  return refuse('quota_exceeded', { feature, limit, used, remaining, resetsAt, upgradeRequired, headers });
+  return refuseWithoutStack('quota_exceeded', {
+    feature,
+    limit,
+    used,
+    remaining,
+    resetsAt,
+    upgradeRequired,
+    headers,
+  });
 }

@@ -10,6 +10,7 @@ import { type Subject, subjectKey } from '../../runtime/subject.js';
 import { type Catalogue, catalogue, offersMore, readCatalogue } from './catalogue.js';
 import { type Entitlements, granted } from './granted.js';
 import { noteUnknown } from './note-unknown.js';
+import { subscriptionOf } from './subscription-of.js';
 
 export interface EntitlementsOf {
   readonly subject: Subject;
@@ -81,8 +82,8 @@ export const subscriptionsRead = Object.freeze({});
 
 async function load(connection: Connection, subject: Subject, strict?: Strictness): Promise<Known> {
   const asked = performance.now();
-  const [[subscription], plans] = await Promise.all([
-    Subscriptions(connection).now(subject.type, [subject.id]),
+  const [subscription, plans] = await Promise.all([
+    subscriptionOf(connection)(subject),
     catalogue(connection, strict),
   ]);
   const entitlements = await grantedBy(connection, subscription, plans);
