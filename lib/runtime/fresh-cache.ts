@@ -37,7 +37,7 @@ export class FreshCache<V extends object> {
     this.#feed.onChange((subject) => this.#drop(subject));
     this.#entries = new LRUCache({
       max,
-      ttl: hour,
+      ttl: hour - minute,
       ttlResolution: minute, // a finer one sets a timer in every millisecond in which somebody asks
       dispose: (entry, key) => this.#unlink(key, entry.subjects),
     });
