@@ -68,7 +68,7 @@ class GroupCommit {
     const name = JSON.stringify(demands.map(({ key }) => nameOf(key)));
     return new Promise((resolve, reject) => {
       const { writes } = member;
-      const mark = this.#failed.markOf(writes.map(({ operation }) => operation));
+      const mark = this.#failed.markOf(name, writes);
       this.#groups.join(name, { demands, writes, mark, since: performance.now(), resolve, reject });
     });
   }
@@ -84,8 +84,9 @@ class GroupCommit {
     if (members.length === 0) return;
     try {
       const results = await this.#together(members);
-      members.forEach(({ demands, resolve }, index) => {
+      members.forEach(({ demands, mark, resolve }, index) => {
         const result = results[index] as Result;
+        this.#failed.forget(mark);
         for (const { key } of demands)
           noteThreshold(this.#connection, key, result.taken.get(nameOf(key)) as Taken);
         resolve(result);

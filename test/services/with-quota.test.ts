@@ -146,6 +146,55 @@ describe('withQuota()', () => {
       expect(await used('notes')).to.equal(121);
     });
 
+    it('parts nobody from the others who writes the same to another model, or for somebody else', async () => {
+      await notesWorld({ notes: 1_000 });
+      const watched = await connect(undefined, { monitorCommands: true });
+      const names = watchCommands(watched);
+      const drafts = watched.model('Draft', new Schema({ title: String }));
+      await drafts.init();
+      const closed = { bulkWrite: () => Promise.reject(new Error('closed')) };
+      const write = (id: string, model: typeof closed | typeof drafts) =>
+        withQuota({
+          connection: watched,
+          subject: { type: 'organization', id },
+          amounts: { notes: 1 },
+          writes: [{ model, insertOne: { document: { title: 'same' } } }],
+        });
+      const both = ['1'.repeat(24), '2'.repeat(24)];
+      for (const id of [...both, ...both, ...both])
+        expect(await write(id, closed).catch(({ message }) => message)).to.equal('closed');
+      names.length = 0;
+      await Promise.all([...both, '3'.repeat(24)].flatMap((id) => times(40, () => write(id, drafts))));
+      expect(names.filter((name) => name === 'commitTransaction')).to.have.lengthOf.at.most(6);
+      expect(await drafts.countDocuments()).to.equal(120);
+    });
+
+    it('lets whom it has run alone join the others again once nothing fails', async () => {
+      await notesWorld({ notes: 1_000 });
+      const watched = await connect(undefined, { monitorCommands: true });
+      const names = watchCommands(watched);
+      const drafts = watched.model('Draft', new Schema({ title: String }));
+      await drafts.init();
+      let isClosed = true;
+      const model: typeof drafts = Object.create(drafts);
+      model.bulkWrite = ((...args: Parameters<typeof drafts.bulkWrite>) =>
+        isClosed ? Promise.reject(new Error('closed')) : drafts.bulkWrite(...args)) as never;
+      const write = () =>
+        withQuota({
+          connection: watched,
+          subject,
+          amounts: { notes: 1 },
+          writes: [{ model, insertOne: { document: { title: 'same' } } }],
+        });
+      for (const _ of times(3, () => 0))
+        expect(await write().catch(({ message }) => message)).to.equal('closed');
+      isClosed = false;
+      await write();
+      names.length = 0;
+      await Promise.all(times(40, write));
+      expect(names.filter((name) => name === 'commitTransaction')).to.have.lengthOf(1);
+    });
+
     it('updates and deletes in the same transaction', async () => {
       const { connection, insert, Note } = await notesWorld({ notes: 10 });
       await insert('one');
