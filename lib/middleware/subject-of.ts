@@ -28,7 +28,7 @@ export function subjectOf(
   connection?: Connection | undefined,
 ): Subject | Promise<Subject> {
   if (typeof choice === 'function')
-    return after(choice(ctx), (given) => readSubject(connectionOf(ctx, connection), checked(given)));
+    return after(awaited(choice(ctx)), (given) => readSubject(connectionOf(ctx, connection), checked(given)));
   const user = signedIn(ctx as { state: State });
   const { organization, team } = ctx.state as State;
   const type = choice ?? (organization ? 'organization' : 'user');
@@ -41,6 +41,12 @@ export function subjectOf(
   if (type === 'team') throw invalid([{ path: 'X-Team-Id', message: 'must name a team' }]);
   throw refuse('organization_required', { detail: 'Name an organization in X-Organization-Id' });
 }
+
+/** What an application's own function gives, which may be any thenable, such as a query of Mongoose's. */
+const awaited = (given: Subject | PromiseLike<Subject>): Subject | Promise<Subject> =>
+  typeof (given as Partial<PromiseLike<Subject>>)?.then === 'function'
+    ? Promise.resolve(given)
+    : (given as Subject);
 
 /**
  * Refuses with 403 `permission_missing` when the request came by an API key that is for one organization, and is about its user or

@@ -252,6 +252,9 @@ describe('the entitlement guards', () => {
   it('ask about the organization, else the user, or about whom they are told', async () => {
     const { shared, acme, globex } = await world();
     const where = [authenticate(shared), organization({ optional: true })];
+    // biome-ignore lint/suspicious/noThenProperty: queries of Mongoose's are such, and no promises
+    const query = <T>(value: T) =>
+      ({ then: (give: (value: T) => void) => give(value) }) as unknown as Promise<T>;
     const asking = (subject?: Parameters<typeof requireEntitlement>[1]) =>
       [...where, requireEntitlement('reports', subject)] as const;
     const { as } = await guarded(shared, {
@@ -259,6 +262,7 @@ describe('the entitlement guards', () => {
       '/user': asking({ subject: 'user' }),
       '/organization': asking({ subject: 'organization' }),
       '/acme': asking({ subject: () => ({ type: 'organization', id: acme }) }),
+      '/query': asking({ subject: () => query({ type: 'organization', id: acme }) }),
     });
     const ada = await as('ada@example.com');
     const status = async (path: string, id?: string) =>
@@ -270,6 +274,7 @@ describe('the entitlement guards', () => {
     expect(await status('/user', acme)).to.equal(403);
     expect(await status('/organization', acme)).to.equal(200);
     expect(await status('/acme', globex)).to.equal(200);
+    expect(await status('/query', globex)).to.equal(200);
     const none = await get(ada, '/organization').expect(400);
     expect(none.body.code).to.equal('organization_required');
 

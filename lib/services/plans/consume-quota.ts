@@ -83,7 +83,8 @@ export interface Refund {
 
 /**
  * Gives back what a consumption took, or `amount` units of it, to the period that they were taken from; nothing when that is
- * over. What was given back is not given back again. When nothing is left to give back, the idempotency key is free again.
+ * over. What was given back is not given back again. When nothing is left to give back, the idempotency key is free again; of several calls that
+ * were answered for one key, only that gives back which does so first.
  *
  * @throws {TypeError} when `state` is not what `consumeQuota` answered in this process, or `amount` is no positive integer
  * @throws {TollgateError} `overloaded` (503): nothing was given back, and it can be called again; `database_unavailable` (503): that is not
@@ -98,7 +99,7 @@ export async function refundQuota({ subject, state, amount = state.taken, ...res
     throw new TypeError('state must be what consumeQuota() answered for this subject, the very object');
   const { startedAt: from } = state;
   const work = () => giveSome(connection, own, amount, from);
-  await (own.claim ? turnstile(connection).soon(`refund ${own.claim.run}`, work) : work()); // a key says how much: one after the other
+  await (own.claim ? turnstile(connection).inTurn([`refund ${own.claim.run}`], work) : work()); // a key says how much: one after the other
 }
 
 /** Gives back as much as is left of `amount`. */

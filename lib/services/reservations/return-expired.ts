@@ -13,7 +13,9 @@ import { type Subject, subjectKey } from '../../runtime/subject.js';
 const batch = 500;
 
 /** Counters that were looked at within the last second. */
-const looked = perConnection(() => new LRUCache<string, true>({ max: 10_000, ttl: 1_000, ttlResolution: 100 }));
+const looked = perConnection(
+  () => new LRUCache<string, true>({ max: 10_000, ttl: 1_000, ttlResolution: 100 }),
+);
 
 /** Gives back what expired holds have taken of any counter; says how many there were. */
 export async function returnExpired(connection: Connection): Promise<number> {
