@@ -252,8 +252,8 @@ describe('the entitlement guards', () => {
   it('ask about the organization, else the user, or about whom they are told', async () => {
     const { shared, acme, globex } = await world();
     const where = [authenticate(shared), organization({ optional: true })];
-    // biome-ignore lint/suspicious/noThenProperty: queries of Mongoose's are such, and no promises
     const query = <T>(value: T) =>
+      // biome-ignore lint/suspicious/noThenProperty: queries of Mongoose's are such, and no promises
       ({ then: (give: (value: T) => void) => give(value) }) as unknown as Promise<T>;
     const asking = (subject?: Parameters<typeof requireEntitlement>[1]) =>
       [...where, requireEntitlement('reports', subject)] as const;
