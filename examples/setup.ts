@@ -1,7 +1,8 @@
-import { assignPlan, createOrganization, createUser, syncPlans } from 'koa-tollgate';
+import { assignPlan, createOrganization, createUser, ready, syncPlans } from 'koa-tollgate';
 import mongoose from 'mongoose';
 
 await mongoose.connect(process.env.MONGODB_URI ?? 'mongodb://127.0.0.1/app?replicaSet=rs0');
+await ready({ keys: [process.env.TOLLGATE_SECRET ?? ''] }); // the keys sign the audit log
 
 await syncPlans({
   plans: {

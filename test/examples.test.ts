@@ -14,6 +14,7 @@ import {
   signIn,
   syncPlans,
   Users,
+  verifyAllAudit,
 } from '../lib/index.js';
 import { startBrowser } from './support/browser.js';
 import { browser } from './support/http-browser.js';
@@ -55,6 +56,8 @@ describe('the examples', () => {
     expect(code).to.equal(0);
     expect(await Users(inspector()).countDocuments()).to.equal(1);
     expect(await Subscriptions(inspector()).countDocuments({ plan: 'pro' })).to.equal(1);
+    const { problems } = await verifyAllAudit({ connection: inspector(), keys: [secret] });
+    expect(problems, 'all that it did is signed').to.deep.equal([]);
 
     const port = await freePort();
     run('small', { PORT: String(port) });

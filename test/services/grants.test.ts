@@ -74,6 +74,14 @@ describe('grantCredits()', () => {
     expect(await consume('images', 1, elsewhere)).to.include({ used: 1, remaining: 9 });
   });
 
+  it('refuses units that nobody could ever use: of what is priced in credits, a flag, or nothing at all', async () => {
+    const { codeOf, give } = await granted();
+    for (const feature of ['videos', 'vidoes'])
+      expect(await codeOf(give(feature, 5)), feature).to.equal('validation_failed');
+    expect(await Grants(inspector()).countDocuments()).to.equal(0);
+    expect(await codeOf(give('credits', 5))).to.equal('granted');
+  });
+
   it('grants what was granted exactly, to 200 who ask at once', async () => {
     const { consume, codeOf, give } = await granted();
     await Promise.all(times(5, () => give('images', 10)));

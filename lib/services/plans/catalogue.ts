@@ -2,7 +2,7 @@ import type { ClientSession, Connection, Types } from 'mongoose';
 import { Plans, type StoredPlan } from '../../models/plan.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
 import type { Strictness } from '../../runtime/snapshot.js';
-import { type Feature, featureOf, limitOf } from './features.js';
+import { type Feature, featureOf, limitOf, meteredBy } from './features.js';
 
 /** A version of a plan with its features as they are typed in code. */
 export type Plan = Omit<StoredPlan, 'features'> & {
@@ -22,6 +22,8 @@ export interface Catalogue {
   version(code: string, version: number): Plan | undefined;
   /** Whether any version of any plan has a feature. */
   has(feature: string): boolean;
+  /** Whether any version of any plan counts it by itself: as an allowance, or as the credits that others are priced in. */
+  counts(feature: string): boolean;
 }
 
 const catalogues = freshCache<Catalogue>(1);
@@ -45,6 +47,9 @@ export async function readCatalogue(connection: Connection, session?: ClientSess
   );
   const versions = new Map(plans.map((plan) => [`${plan.code} ${plan.version}`, plan]));
   const features = new Set(plans.flatMap((plan) => Object.keys(plan.features)));
+  const counted = new Set(
+    plans.flatMap((plan) => Object.keys(plan.features).map((code) => meteredBy(plan, code)?.code)),
+  );
   return {
     newest,
     current: newest.filter(({ active }) => active),
@@ -52,6 +57,7 @@ export async function readCatalogue(connection: Connection, session?: ClientSess
     generation: Math.max(0, ...plans.map(({ generation }) => generation)),
     version: (code, version) => versions.get(`${code} ${version}`),
     has: (feature) => features.has(feature),
+    counts: (feature) => counted.has(feature),
   };
 }
 

@@ -9,6 +9,7 @@ import { opened } from '../../runtime/connection.js';
 import type { SharedOptions } from '../../runtime/options.js';
 import { subjectKey } from '../../runtime/subject.js';
 import { turnstile } from '../../runtime/turnstile.js';
+import { catalogue } from './catalogue.js';
 import { codePattern, units } from './features.js';
 import { type Act, operate, readOperation, type SubjectOperation } from './operate.js';
 
@@ -58,7 +59,7 @@ const own = {
  * @throws {TypeError} when an argument is wrong
  * @throws {TollgateError} `permission_missing` (403) when `authorize` does not allow it; `conflict` (409) when `id` was granted with other
  *   content, or the subject has 100 grants that are not used up, or more units than 2^53 − 1; `validation_failed` (400) when `expiresAt` has
- *   passed; `database_unavailable` (503)
+ *   passed, or no plan counts the feature by itself; `database_unavailable` (503)
  * @example await grantCredits({ subject: { type: 'user', id }, feature: 'credits', amount: 500, id: payment.id });
  */
 export async function grantCredits<Context = unknown>(
@@ -73,6 +74,19 @@ export async function grantCredits<Context = unknown>(
     if (stored && textOf(stored as unknown as Content) === textOf({ ...grant, _id: id, subject }))
       return null;
     if (stored) throw refuse('conflict', { detail: `The grant ${id} was given with other content` });
+    if (
+      !(await catalogue(connection)).counts(feature) &&
+      !(await catalogue(connection, true)).counts(feature)
+    )
+      throw refuse('validation_failed', {
+        errors: [
+          {
+            path: 'feature',
+            message:
+              'must be an allowance of a plan, or credits: a feature that is priced is paid from those',
+          },
+        ],
+      });
     const outcome = await addBalance(connection, session, key, {
       id,
       amount,
