@@ -15,7 +15,7 @@ import { mailbox, publicUrl } from './support/mailbox.js';
 import { scans } from './support/profiler.js';
 import { startProxy } from './support/proxy.js';
 import { startSmtp } from './support/smtp.js';
-import { startWorkerProcess } from './support/worker-processes.js';
+import { startWorkerProcess, type WorkerProcess } from './support/worker-processes.js';
 import {
   atEnd,
   type Client,
@@ -114,6 +114,29 @@ describe('a worker', function () {
     await outbox().updateOne({}, { $set: { failedAt: null, attempts: 0 } });
     await until(() => sent.length === 2);
     expect(sent[1]?.to).to.equal(ada);
+  });
+
+  it('that dies of a mail takes no other with it: what was under way beside it is sent, and that mail alone is given up', async () => {
+    const { anyone } = await withoutWorker();
+    for (const email of [bob, ada, bob, bob]) await forgot(anyone(), email);
+    await outbox().updateMany({}, { $set: { attempts: 7 } }); // three deaths are left
+    const all = await waiting();
+    const workers: WorkerProcess[] = [];
+    const toBeSent = () => outbox().countDocuments({ failedAt: null });
+    while ((await toBeSent()) > 0) {
+      const mortal = await startWorkerProcess({ diesOf: ada });
+      workers.push(mortal);
+      await until(async () => mortal.over() || (await toBeSent()) === 0);
+      await endLeases();
+    }
+    const kept = await outbox().find().toArray();
+    expect(kept.map(({ to, attempts }) => [to, attempts])).to.deep.equal([[ada, 10]]);
+    const poison = `<${kept[0]?._id}@app.example.com>`;
+    const sent = () => new Set(workers.flatMap((process) => idsOf(process.sent)));
+    await until(() => sent().size === 3);
+    expect([...sent(), poison].sort()).to.deep.equal(all);
+    expect(workers.map(({ over }) => over())).to.deep.equal([true, true, true, false]);
+    expect(await scans(inspector())).to.deep.equal([]);
   });
 
   it('shares a hundred mails with another: each goes out once', async () => {

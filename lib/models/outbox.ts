@@ -27,6 +27,7 @@ export const outboxSchema = new Schema(
     token: { type: Schema.Types.ObjectId, default: null },
     data: { type: Schema.Types.Mixed, default: {} },
     attempts: { type: Number, default: 0 },
+    unended: { type: Number, default: 0 }, // the last attempts in a row of which nobody has told the end
     dueAt: { type: Date, required: true }, // also the end of a lease
     failedAt: { type: Date, default: null }, // given up; kept for a while to be looked at
     lastError: { type: String, default: null },
@@ -43,13 +44,16 @@ export const outboxSchema = new Schema(
 
       /**
        * The mail that has been due for longest, for `leaseSeconds` nobody else's; null when none is due. The attempt is counted now, for whoever makes it
-       * may die of it: a mail whose last attempt never ended is given up in place of being leased, and has a `failedAt`.
+       * may die of it. A mail whose last attempt never ended is leased only by whoever has no other under way (`alone`), and has an `unended` above 1:
+       * nothing else may be leased until it ends, so that others do not die with it. After its last attempt it is given up in place of being leased, and
+       * has a `failedAt`.
        */
-      lease() {
-        const due = { failedAt: null, $expr: { $lte: ['$dueAt', '$$NOW'] } };
+      lease({ alone }: { readonly alone: boolean }) {
+        const due = { failedAt: null, $expr: { $lte: ['$dueAt', '$$NOW'] }, ...(!alone && { unended: 0 }) };
         const spent = { $gte: ['$attempts', mostAttempts] };
         const taken = {
           attempts: { $cond: [spent, '$attempts', { $add: ['$attempts', 1] }] },
+          unended: { $add: ['$unended', 1] },
           dueAt: { $cond: [spent, '$dueAt', { $add: ['$$NOW', leaseSeconds * 1000] }] },
           failedAt: { $cond: [spent, '$$NOW', null] },
           lastError: { $cond: [spent, neverEnded, '$lastError'] },
@@ -70,6 +74,7 @@ export const outboxSchema = new Schema(
       failed({ _id, attempts }: Leased, error: string) {
         const delay = Math.min(3_600, 5 * 2 ** (attempts - 1)) * 1000;
         const ended = {
+          unended: 0,
           dueAt: { $add: ['$$NOW', delay] },
           failedAt: attempts >= mostAttempts ? '$$NOW' : null,
           lastError: { $literal: error.slice(0, 500) },

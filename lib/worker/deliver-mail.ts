@@ -29,21 +29,8 @@ const sweepEvery = 5_000;
  * One that fails is due again later.
  */
 export function followOutbox(options: DeliveryOptions): { stop(): Promise<void> } {
-  let stopped = false;
-  let leasing: Promise<unknown> = Promise.resolve();
-  /** One at a time, or the lanes of a process would all write to the same first row and conflict. */
-  const lease = () => {
-    const leased = leasing.then(() => (stopped ? null : database(() => Outbox(options.connection).lease())));
-    leasing = leased.catch(() => {});
-    return leased;
-  };
-  const next = async (): Promise<boolean> => {
-    const mail = await lease();
-    if (mail?.failedAt) options.onError(new Error(neverEnded));
-    else if (mail) await deliver(mail as StoredMail, options);
-    return mail !== null;
-  };
-  const lanes = Array.from({ length: width }, () => lane(next, options.onError));
+  const deliveries = takeTurns(options);
+  const lanes = Array.from({ length: width }, () => lane(deliveries.next, options.onError));
   const wake = () => {
     for (const { wake } of lanes) wake();
   };
@@ -54,10 +41,44 @@ export function followOutbox(options: DeliveryOptions): { stop(): Promise<void> 
   wake();
   return {
     async stop() {
-      stopped = true;
+      deliveries.stop();
       clearInterval(sweep);
       forget();
       await Promise.all(lanes.map(({ ended }) => ended()));
+    },
+  };
+}
+
+/**
+ * Leases one mail at a time, or the lanes of a process would all write to the same first row and conflict. A mail that a worker may have died of has its
+ * turn until it ends, and gets it when no other is under way: whoever dies of it counts an attempt of no other mail.
+ */
+function takeTurns(options: DeliveryOptions) {
+  let stopped = false;
+  let underWay = 0;
+  let turn: Promise<unknown> = Promise.resolve();
+  const begin = async (): Promise<{ readonly end: Promise<void> } | null> => {
+    if (stopped) return null;
+    const mail = await database(() => Outbox(options.connection).lease({ alone: underWay === 0 }));
+    if (!mail) return null;
+    underWay += 1;
+    const end = deliver(mail as StoredMail, options).finally(() => {
+      underWay -= 1;
+    });
+    if (mail.unended > 1) await end;
+    return { end };
+  };
+  return {
+    /** Delivers a mail that is due, to its end; false when there is none. */
+    async next(): Promise<boolean> {
+      const begun = turn.then(begin);
+      turn = begun.catch(() => {});
+      const delivery = await begun;
+      await delivery?.end;
+      return delivery !== null;
+    },
+    stop() {
+      stopped = true;
     },
   };
 }
@@ -84,6 +105,7 @@ function lane(next: () => Promise<boolean>, onError: (error: unknown) => void) {
 
 /** A mail that has gone out and cannot be marked so keeps its lease: nobody sends it again at once. */
 async function deliver(mail: StoredMail, options: DeliveryOptions): Promise<void> {
+  if (mail.failedAt) return options.onError(new Error(neverEnded));
   const outbox = Outbox(options.connection);
   try {
     await send(mail, options);

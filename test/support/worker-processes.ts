@@ -14,13 +14,17 @@ export interface Sent {
 
 export interface WorkerProcess {
   readonly sent: readonly Sent[];
+  readonly over: () => boolean;
   /** SIGKILL: nothing of it gets to run any more. */
   kill(): Promise<void>;
 }
 
-/** Starts a process with a worker on the database of the tests; one that `holds` sends a mail and then waits for ever. */
-export async function startWorkerProcess({ holds = false } = {}): Promise<WorkerProcess> {
-  const args = [mongoUri(), dbName, secret, publicUrl, String(holds)];
+/**
+ * Starts a process with a worker on the database of the tests; one that `holds` sends a mail and then waits for ever, and one that `diesOf` an address is
+ * killed by any mail to it.
+ */
+export async function startWorkerProcess({ holds = false, diesOf = '' } = {}): Promise<WorkerProcess> {
+  const args = [mongoUri(), dbName, secret, publicUrl, String(holds), diesOf];
   const child = fork(program, args, { execArgv: ['--import=tsx'] });
   const sent: Sent[] = [];
   let ready = false;
@@ -37,5 +41,5 @@ export async function startWorkerProcess({ holds = false } = {}): Promise<Worker
   };
   atEnd(kill);
   await until(() => ready || over());
-  return { sent, kill };
+  return { sent, over, kill };
 }
