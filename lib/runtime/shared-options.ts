@@ -57,7 +57,10 @@ export interface SharedOptions {
    * `off`, which production refuses.
    */
   mailRate?: string | undefined;
-  /** Organizations that a user may make by `organizationRouter()`: `20/hour` (the default), or `off`, which production refuses. */
+  /**
+   * Attempts of a user to make an organization by `organizationRouter()`, also those that are refused for a conflict: `20/hour` (the default),
+   * or `off`, which production refuses.
+   */
   organizationRate?: string | undefined;
   /** How many proxies of ours stand before the application: so many entries of `X-Forwarded-For` are believed. Default 0. */
   trustedProxies?: number | undefined;

@@ -9,7 +9,7 @@ const patience = 10_000;
 
 /**
  * Runs `work` in one transaction that begins with `first`, a write that all of a `name` begin with: of two in different processes the later one begins
- * again and then sees what the other did. Those in this process follow one another, and all wait for each other, ten seconds at most.
+ * again and then sees what the other did. Those of a `name` in this process follow one another, and all wait for each other, ten seconds at most.
  *
  * @throws {TollgateError} `overloaded`, `database_unavailable` (503), and what `first` and `work` throw
  */
@@ -25,7 +25,7 @@ export async function transactionInTurn<Met, T>(
   return turnstile(connection).soon(name, attempt, patience);
 }
 
-/** Another process is in its turn. */
+/** Another is in its turn: another process, or somebody under another name who writes the same first. */
 const busy = new Error('busy');
 
 /** MongoDB does not wait for a document that another transaction has written: it refuses. */
@@ -33,7 +33,7 @@ function asBusy(error: { readonly code?: unknown }): never {
   throw error.code === 112 ? busy : error;
 }
 
-/** Tries again, at odd times, while other processes act: nothing was written yet. By itself the driver would do so for 1.5 s only, and in vain beside a busy one. */
+/** Tries again, at odd times, while others act: nothing was written yet. By itself the driver would do so for 1.5 s only, and in vain beside a busy one. */
 async function whenFree<T>(act: () => Promise<T>, until: number): Promise<T> {
   for (;;) {
     try {

@@ -5,8 +5,8 @@ import { tenancyWorld } from '../support/tenancy.js';
 import { inspector } from '../support/world.js';
 
 /** Acme, keys of its owner Ada for it, and people in it. */
-async function keyedWorld() {
-  const made = await tenancyWorld();
+async function keyedWorld(options: Parameters<typeof tenancyWorld>[0] = {}) {
+  const made = await tenancyWorld(options);
   const { shared, connection, acme: organizationId, withHeaders, person } = made;
   const userId = await idOf(connection, 'ada');
   const key = async (...scopes: string[]) => {
@@ -34,6 +34,17 @@ describe('an API key for one organization', () => {
       await robot.get('/api/reports').set('X-Organization-Id', id).expect(200);
     }
     for (const id of [globex, globex.toUpperCase(), 'x']) await robot.get(`/organizations/${id}`).expect(404);
+  });
+
+  it('makes no organization, and uses up no attempt of its user at that', async () => {
+    const { key, as } = await keyedWorld({ organizationRate: '2/hour' });
+    const robot = await key();
+    for (const name of ['One', 'Two', 'Three'])
+      expect((await refusal(robot.post('/organizations', { name }))).slice(0, 2)).to.deep.equal([403, 'permission_missing']); // biome-ignore format: one line
+    const ada = await as('ada@example.com');
+    await ada.post('/organizations', { name: 'Taken', slug: 'globex' }).expect(409); // an attempt that counts
+    await ada.post('/organizations', { name: 'Made' }).expect(201);
+    await ada.post('/organizations', { name: 'Late' }).expect(429);
   });
 });
 

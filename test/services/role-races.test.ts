@@ -116,6 +116,41 @@ describe('global roles', () => {
     const holders = await Users(inspector()).find({ roles: 'left' }).lean();
     expect(holders).to.have.length(61);
   });
+
+  it('are given to many at once by many people with one role, each time', async () => {
+    const { here, there, right, restore } = await rivals(['admin.roles.manage'], everything);
+    await restore();
+    const roles = ['user', 'right'];
+    const others = await Promise.all(
+      times(9, (index) => createUser({ ...here, email: `${index}@example.com`, roles })),
+    );
+    const give = ({ id: actor }: User, index: number) =>
+      [here, there, here].map((by, of) =>
+        codeOf(createUser({ ...by, email: `${index}-${of}@example.com`, roles: ['right'], actor })),
+      );
+    const codes = await Promise.all([right, ...others].flatMap(give));
+    expect(new Set(codes)).to.deep.equal(new Set(['done']));
+    expect(await Users(inspector()).find({ roles: 'right' }).lean()).to.have.length(40);
+  });
+
+  it('are acted by while an act of somebody else is held up', async () => {
+    const { here, left, right, restore } = await rivals([], everything);
+    await restore();
+    const [{ id: busy }, { id: free }] = await Promise.all([
+      createUser({ ...here, email: 'busy@example.com' }),
+      createUser({ ...here, email: 'free@example.com' }),
+    ]);
+    const session = await inspector().startSession();
+    atEnd(() => session.endSession());
+    session.startTransaction();
+    await Users(inspector()).updateOne({ _id: busy }, { name: 'Busy' }, { session });
+    const rename = ({ id: actor }: User, userId: string) =>
+      codeOf(updateUser({ ...here, userId, name: 'Renamed', actor }));
+    const heldUp = rename(left, busy);
+    expect(await rename(right, free)).to.equal('done');
+    await session.abortTransaction();
+    expect(await heldUp).to.be.oneOf(['done', 'database_unavailable']); // the latter on a slow machine
+  });
 });
 
 describe('the roles of an organization', () => {

@@ -117,6 +117,30 @@ describe('a tenant’s handle', () => {
     expect((await failure(() => handle.findOne({ name: 'child' }).populate({ path: 'anything', model: 'Secret' }))).message).to.match(/Secret is not declared/); // biome-ignore format: one line
   });
 
+  it('shows of members no counter of ours, asked for or not, and finds nobody by one', async () => {
+    const { handle, ada } = await tenants();
+    const counters = Object.values(userSchema.paths)
+      .filter(({ instance, path }) => instance === 'Number' && path !== '__v') // that one is Mongoose's
+      .map(({ path }) => path);
+    expect(counters).to.include.members(['credentialEpoch', 'apiKeysMade', 'joins', 'globalActs']);
+    const counted = Object.fromEntries(counters.map((counter) => [counter, 1]));
+    await inspector().collection('users').updateOne({ _id: ada }, { $set: counted });
+    await handle.create({ name: 'watched', watchers: [ada] });
+    const watched = (options: object) => handle.findOne({ name: 'watched' }).populate({ path: 'watchers', ...options }).lean<{ watchers: object[] }>().orFail(); // biome-ignore format: one line
+    const joined = await handle.aggregate([
+      { $match: { name: 'watched' } },
+      { $lookup: { from: 'users', localField: 'watchers', foreignField: '_id', as: 'who' } },
+    ]);
+    const selected = [{}, { select: counters.join(' ') }, { select: ['name', ...counters].join(' ') }];
+    const populated = await Promise.all(selected.map(watched));
+    for (const users of [joined[0].who, ...populated.map(({ watchers }) => watchers)]) {
+      expect(users).to.have.length(1);
+      expect(users[0]).to.not.have.any.keys(...counters);
+    }
+    for (const counter of counters)
+      expect((await failure(() => watched({ match: { [counter]: 1 } }))).message).to.contain(counter);
+  });
+
   it('gives the queries of statics and methods to the tenant, and joins a transaction', async () => {
     const { handle, connection, us, mine } = await tenants();
     const ours = await handle.findById(mine).orFail();

@@ -1,9 +1,11 @@
 import type Router from '@koa/router';
 import type { ParameterizedContext } from 'koa';
 import { answers } from '../../middleware/answers.js';
-import { authenticate } from '../../middleware/authenticate.js';
+import { authenticate, type SignedIn } from '../../middleware/authenticate.js';
 import { body } from '../../middleware/body.js';
+import { described } from '../../middleware/described.js';
 import { endpoint } from '../../middleware/endpoint.js';
+import type { Guard } from '../../middleware/guard.js';
 import { organization } from '../../middleware/organization.js';
 import { query } from '../../middleware/query.js';
 import { rateLimit } from '../../middleware/rate-limit.js';
@@ -56,11 +58,11 @@ export function organizationRoutes(router: Router, shared: ReadSharedOptions): v
     endpoint(
       signedIn,
       requireScope('organizations.create'),
+      forThemselves(),
       body({ name }, { slug: fields.slug }),
       perUser(shared),
       async function create(ctx) {
         const { id: owner } = ctx.state.user;
-        requireReach(ctx, { type: 'user', id: owner });
         const { id } = await createOrganization({ ...asked(ctx, shared), ...ctx.request.body, owner });
         created(ctx, await shown(ctx, { id, role: 'owner' }));
       },
@@ -94,7 +96,15 @@ export function organizationRoutes(router: Router, shared: ReadSharedOptions): v
   );
 }
 
-/** No user makes more organizations than `organizationRate` says. */
+/** Refuses an API key that is for one organization, before its request counts for its user. */
+function forThemselves(): Guard<SignedIn> {
+  return described({ refuses: ['permission_missing'] }, function forThemselves(ctx, next) {
+    requireReach(ctx, { type: 'user', id: ctx.state.user.id });
+    return next();
+  });
+}
+
+/** No user tries to make organizations more often than `organizationRate` says: an attempt counts whatever becomes of it. */
 function perUser(shared: ReadSharedOptions) {
   const rate = rateOf(shared.organizationRate);
   const limit = rate

@@ -11,8 +11,14 @@ import { commandOptions } from './command-options.js';
 import { ownCursor } from './own-cursor.js';
 import { isPlain, snapshotOf } from './snapshot.js';
 
-/** What nobody but a sign-in reads of a user. */
-const hidden: readonly string[] = [...credentialPaths, 'credentialEpoch', 'apiKeysMade'];
+/** What nobody but a sign-in reads of a user, and what only makes writes conflict. */
+const hidden: readonly string[] = [
+  ...credentialPaths,
+  'credentialEpoch',
+  'apiKeysMade',
+  'joins',
+  'globalActs',
+];
 const isHidden = (path: string) => hidden.includes(path.split('.', 1)[0] as string);
 
 interface Members {
