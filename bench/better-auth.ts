@@ -4,10 +4,20 @@ import type { AddressInfo } from 'node:net';
 import Router from '@koa/router';
 import { betterAuth } from 'better-auth';
 import { mongodbAdapter } from 'better-auth/adapters/mongodb';
-import { toNodeHandler } from 'better-auth/node';
+import { fromNodeHeaders, toNodeHandler } from 'better-auth/node';
+import { organization as organizations } from 'better-auth/plugins';
 import Koa from 'koa';
 import { MongoClient } from 'mongodb';
-import { authenticate, authRouter, createUser, endpoint, Sessions, type SignedIn } from '../dist/index.js';
+import {
+  authenticate,
+  authRouter,
+  createUser,
+  endpoint,
+  organization,
+  requirePermission,
+  Sessions,
+  type SignedIn,
+} from '../dist/index.js';
 import { LoadMaker } from './load.js';
 import { compare, print, type Variant } from './runner.js';
 import { type Meanwhile, people, printMeanwhile, signIns } from './sign-ins.js';
@@ -33,6 +43,7 @@ function peer(cached: boolean) {
     session: { cookieCache: { enabled: cached, maxAge: 3_600 } },
     rateLimit: { enabled: false },
     telemetry: { enabled: false },
+    plugins: [organizations()],
   });
 }
 
@@ -114,74 +125,133 @@ function me(ctx: Koa.ParameterizedContext<SignedIn>): void {
   ctx.body = { user: ctx.state.user };
 }
 
-for (const [collection, field] of [
+/** A route in Koa for whoever may change the organization, by the two calls of Better Auth that say so. */
+function permitted(auth: ReturnType<typeof peer>, organizationId: string): (app: Koa) => unknown {
+  return (app) =>
+    app.use(async function mayUpdate(ctx) {
+      const headers = fromNodeHeaders(ctx.req.headers);
+      const session = await auth.api.getSession({ headers });
+      const permissions = { organization: ['update' as const] };
+      const { success } = await auth.api.hasPermission({ headers, body: { organizationId, permissions } });
+      if (session && success) ctx.body = { user: session.user };
+    });
+}
+
+for (const [collection, ...fields] of [
   ['user', 'email'],
   ['session', 'token'],
   ['account', 'userId'],
+  ['member', 'userId', 'organizationId'],
 ] as const)
-  await database.collection(collection).createIndex({ [field]: 1 }); // it makes none itself // biome-ignore format: a list
+  await database.collection(collection).createIndex(Object.fromEntries(fields.map((field) => [field, 1]))); // it makes none itself
 const theirs = { read: peer(false), cached: peer(true) };
 await theirs.read.api.signUpEmail({ body: { ...person, name: 'Ada' } });
-const tokens = await world.signInAgain(sessions);
-const bearer = tokens.map((token) => ({ authorization: `Bearer ${token}` }));
-const [readCookies, cachedCookies] = [
-  await cookiesOf(theirs.read, sessions),
-  await cookiesOf(theirs.cached, sessions),
-];
-const getSession = { path: '/api/auth/get-session' };
 
 function bare(ctx: Koa.ParameterizedContext): void {
   ctx.body = { user: world.user };
 }
 
-print(
-  await compare(
-    [
-      ours('bare route', bare, 0, bearer),
-      ours('koa-tollgate', endpoint(authenticate(world.shared), me), 0, bearer),
-      ours('koa-tollgate, strict', endpoint(authenticate({ ...world.shared, strict: true }), me), 1, bearer),
-      route({ name: 'Better Auth, cookie cache', ...getSession, mount: mounted(theirs.cached), headers: cachedCookies, commands: 0 }),
-      route({ name: 'Better Auth', ...getSession, mount: mounted(theirs.read), headers: readCookies, commands: 'some' }),
-    ],
-    { rounds: 15 },
-  ),
-); // biome-ignore format: a table
-console.log(`\nMongoDB commands per request:\n${costs.join('\n')}\n`);
-
-const atCost12 = { ...world.shared, passwordCost: 12 };
-for (const each of people) {
-  await createUser({ ...atCost12, ...each, emailVerified: true });
-  await theirs.read.api.signUpEmail({ body: { ...each, name: 'Somebody' } });
+async function everySession() {
+  const tokens = await world.signInAgain(sessions);
+  return {
+    bearer: tokens.map((token) => ({ authorization: `Bearer ${token}` })),
+    read: await cookiesOf(theirs.read, sessions),
+    cached: await cookiesOf(theirs.cached, sessions),
+  };
 }
-const notes: Meanwhile[] = [];
-print(
-  await compare(
-    [
-      signIns(
-        {
-          name: 'Better Auth, scrypt',
-          mount: mounted(theirs.read),
-          path: '/api/auth/sign-in/email',
-          sessions: () => database.collection('session').countDocuments(),
-        },
-        load,
-        notes,
-      ),
-      signIns(
-        {
-          name: 'koa-tollgate, bcrypt at cost 12',
-          mount: (app) => app.use(authRouter(atCost12).routes()),
-          path: '/auth/sign-in',
-          sessions: () => Sessions(connection).countDocuments(),
-        },
-        load,
-        notes,
-      ),
-    ],
-    { rounds: 7 },
-  ),
-);
-printMeanwhile(notes);
+
+function printCosts(): void {
+  console.log(`\nMongoDB commands per request:\n${costs.splice(0).join('\n')}\n`);
+}
+
+const parts = {
+  async sessions() {
+    const { bearer, read, cached } = await everySession();
+    const getSession = { path: '/api/auth/get-session' };
+    const strictly = authenticate({ ...world.shared, strict: true });
+    const rows = await compare(
+      [
+        ours('bare route', bare, 0, bearer),
+        ours('koa-tollgate', endpoint(authenticate(world.shared), me), 0, bearer),
+        ours('koa-tollgate, strict', endpoint(strictly, me), 1, bearer),
+        route({ name: 'Better Auth, cookie cache', ...getSession, mount: mounted(theirs.cached), headers: cached, commands: 0 }),
+        route({ name: 'Better Auth', ...getSession, mount: mounted(theirs.read), headers: read, commands: 'some' }),
+      ],
+      { rounds: 15 },
+    ); // biome-ignore format: a table
+    print(rows);
+    printCosts();
+  },
+
+  async permissions() {
+    const { bearer, read, cached } = await everySession();
+    const headers = new Headers(read[0]);
+    const body = { name: 'Acme', slug: 'acme' };
+    const made = await theirs.read.api.createOrganization({ body, headers });
+    const mine = bearer.map((each) => ({ ...each, 'x-organization-id': world.organization.id }));
+    const may = (strict: boolean) =>
+      endpoint(
+        authenticate({ ...world.shared, strict }),
+        organization(),
+        requirePermission('organization.manage'),
+        me,
+      );
+    const peers = { path: '/me', commands: 'some' } as const;
+    const rows = await compare(
+      [
+        ours('bare route', bare, 0, mine),
+        ours('koa-tollgate', may(false), 0, mine),
+        ours('koa-tollgate, strict', may(true), 1, mine),
+        route({ ...peers, name: 'Better Auth, cookie cache', mount: permitted(theirs.cached, made.id), headers: cached }),
+        route({ ...peers, name: 'Better Auth', mount: permitted(theirs.read, made.id), headers: read }),
+      ],
+      { rounds: 7 },
+    ); // biome-ignore format: a table
+    print(rows);
+    printCosts();
+  },
+
+  async 'sign-ins'() {
+    const atCost12 = { ...world.shared, passwordCost: 12 };
+    for (const each of people) {
+      await createUser({ ...atCost12, ...each, emailVerified: true });
+      await theirs.read.api.signUpEmail({ body: { ...each, name: 'Somebody' } });
+    }
+    const notes: Meanwhile[] = [];
+    const rows = await compare(
+      [
+        signIns(
+          {
+            name: 'Better Auth, scrypt',
+            mount: mounted(theirs.read),
+            path: '/api/auth/sign-in/email',
+            sessions: () => database.collection('session').countDocuments(),
+          },
+          load,
+          notes,
+        ),
+        signIns(
+          {
+            name: 'koa-tollgate, bcrypt at cost 12',
+            mount: (app) => app.use(authRouter(atCost12).routes()),
+            path: '/auth/sign-in',
+            sessions: () => Sessions(connection).countDocuments(),
+          },
+          load,
+          notes,
+        ),
+      ],
+      { rounds: 7 },
+    );
+    print(rows);
+    printMeanwhile(notes);
+  },
+};
+
+const wanted = process.argv.slice(2);
+for (const [name, measure] of Object.entries(parts)) {
+  if (wanted.length === 0 || wanted.includes(name)) await measure();
+}
 load.stop();
 await client.close();
 await world.stop();

@@ -32,12 +32,19 @@ export function tokenIn({ text }: MailMessage): string {
   return new URL(link).searchParams.get('token') as string;
 }
 
-/** The world with a worker that delivers its mails into a mailbox. */
+let before: { stop(): Promise<void> } | undefined;
+
+/** The world with a worker that delivers its mails into a mailbox; one that was made before, which would take the mails of this one, is stopped. */
 export async function mailWorld(options: Partial<SharedOptions> = {}) {
+  await before?.stop();
   const box = mailbox();
   const made = await world({ mail: box.mail, publicUrl, ...options });
   const onError = (error: Error) => console.error(error);
   const worker = await startWorker({ ...made.shared, mail: box.mail, cleanupHours: 0, onError });
-  atEnd(() => worker.stop());
+  before = worker;
+  atEnd(async () => {
+    before = undefined;
+    await worker.stop();
+  });
   return { ...made, ...box, worker };
 }
