@@ -109,7 +109,7 @@ const rows = await compare(
     guarded(
       'authenticate, quota, 500 counters',
       endpoint(who, quota('images', { subject: anySubject }), answer),
-      { commands: 1, units: 1 },
+      { commands: 'shared', units: 1 },
     ),
     guarded('authenticate, updateOne by hand, 500 counters', endpoint(who, countByHand), {
       commands: 1,

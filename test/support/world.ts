@@ -176,7 +176,11 @@ export function countBy<K extends string>(
   return counts;
 }
 
-/** Asks again until `condition` holds; the runner's own time limit ends a wait in vain. */
+/** Asks again until `condition` holds. The runner's own time limit ends a test that waits in vain; two minutes end the wait, or the runner would never exit. */
 export async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
+  const end = performance.now() + 120_000;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error('until(): it did not come true within two minutes');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
