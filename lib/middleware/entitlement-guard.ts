@@ -33,7 +33,7 @@ export function entitle(
   next: Next,
   options: Pick<EntitlementOptions, 'connection' | 'subject'> & { readonly strict: boolean },
   lack: Lack,
-): Promise<unknown> {
+): unknown {
   return after(subjectOf(ctx, options.subject, options.connection), (subject) => {
     requireReach(ctx, subject);
     const connection = connectionOf(ctx, options.connection);
@@ -44,7 +44,7 @@ export function entitle(
       Object.assign(ctx.state, { entitlements, tier, limits });
       return next();
     });
-  }) as Promise<unknown>;
+  });
 }
 
 async function refuseFor(...lacking: Parameters<typeof entitlementMissing>): Promise<never> {

@@ -1,7 +1,7 @@
 import { assignPlan, commitReservation, grantCredits, isTollgateError, reserveQuota, resetUsage, syncPlans, updatePlanLimits } from 'koa-tollgate'; // biome-ignore format: a list
 import type { Connection } from 'mongoose';
-import { consume, counterOf, type Desk, feature, type Outcome, subjectOf } from '../../kit/consume.js';
-import { Ledger } from '../../kit/ledger.js';
+import { consume, counterOf, type Desk, feature, subjectOf } from '../../kit/consume.js';
+import type { Ledger } from '../../kit/ledger.js';
 import { randomOf } from '../../kit/random.js';
 import { refuse } from '../../lib/errors.js';
 import { demandOf } from '../../lib/services/plans/demand-of.js';
@@ -9,6 +9,7 @@ import { take } from '../../lib/services/plans/take.js';
 import { BalanceJudge } from './balance-judge.js';
 import { collectionName } from './engine.js';
 import type { Changes, Storm, Weathered } from './storm.js';
+import { tally } from './tally.js';
 import { witness } from './witness.js';
 
 /** Without faults; the one connection more grants, resets, and changes plans. */
@@ -72,16 +73,7 @@ async function storePlans(connection: Connection): Promise<void> {
 export async function weatherBalances(storm: BalanceStorm): Promise<WeatheredBalances> {
   const { connections, sound, consumptions, seed, keys = 16, inFlight = 24 } = storm;
   await storePlans(sound);
-  const ledger = new Ledger();
-  const outcomes: Record<Outcome, number> = { granted: 0, denied: 0, refused: 0, unknown: 0 };
-  let done = 0;
-  const isOver = () => done >= consumptions;
-  const met = (outcome: Outcome, units: number) => {
-    outcomes[outcome] += 1;
-    done += 1;
-    if (outcome === 'unknown') ledger.open += units;
-  };
-  const note = (entry: Parameters<Ledger['note']>[0]) => ledger.note(entry);
+  const { ledger, outcomes, isOver, note, met } = tally(consumptions);
   const changes: Changes = { done: 0, refused: 0 };
   const granted = new Map<string, number>();
   const judging = new BalanceJudge({ overage: overage.cap, period }, granted);

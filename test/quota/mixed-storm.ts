@@ -1,10 +1,10 @@
 import { assignPlan, commitReservation, consumeQuota, isTollgateError, type QuotaState, refundQuota, reserveQuota, shutDown, syncPlans, withQuota } from 'koa-tollgate'; // biome-ignore format: a list
 import type { Connection } from 'mongoose';
 import { check } from '../../kit/check.js';
-import { consume, type Desk, feature, type Outcome, subjectOf } from '../../kit/consume.js';
-import { Ledger } from '../../kit/ledger.js';
+import { consume, type Desk, feature, subjectOf } from '../../kit/consume.js';
 import { randomOf } from '../../kit/random.js';
 import type { Changes, Storm, Weathered } from './storm.js';
+import { tally } from './tally.js';
 import { witness } from './witness.js';
 
 /** Without faults; the one connection more changes plans. */
@@ -91,16 +91,8 @@ export async function weatherMixed(storm: MixedStorm): Promise<Weathered> {
   });
   await notes(sound).insertOne({}); // a collection is not made in the midst of a transaction that others wait for
   await notes(sound).deleteMany({});
-  const ledger = new Ledger();
-  const outcomes: Record<Outcome, number> = { granted: 0, denied: 0, refused: 0, unknown: 0 };
+  const { ledger, outcomes, isOver, note, met } = tally(consumptions);
   const written = { granted: 0, unknown: 0 };
-  let done = 0;
-  const isOver = () => done >= consumptions;
-  const met = (outcome: Outcome, units: number) => {
-    outcomes[outcome] += 1;
-    done += 1;
-    if (outcome === 'unknown') ledger.open += units;
-  };
   const random = randomOf(seed);
   const ways = Object.entries(waysTo(connections)).flatMap(
     ([name, way]) => Array.from({ length: name === 'written' ? 1 : 3 }, () => [name, way] as const), // transactions keep others from a counter for long
@@ -109,7 +101,7 @@ export async function weatherMixed(storm: MixedStorm): Promise<Weathered> {
     async take(key, amount) {
       const [name, way] = ways[Math.floor(random() * ways.length)] as readonly [string, Way];
       const taking = way(connection, key, amount);
-      if (name === 'written') note(taking, written);
+      if (name === 'written') noteWritten(taking, written);
       return taking;
     },
     giveBack: (_, held, amount) => held.giveBack(amount).then(() => undefined),
@@ -118,7 +110,6 @@ export async function weatherMixed(storm: MixedStorm): Promise<Weathered> {
   const watching = await witness(sound);
   await Promise.all([
     ...connections.map((connection, index) => {
-      const note = (entry: Parameters<Ledger['note']>[0]) => ledger.note(entry);
       const random = randomOf(seed + index + 1);
       return consume({ desk: deskOf(connection), keys, inFlight, random, note, met, isOver });
     }),
@@ -137,7 +128,7 @@ export async function weatherMixed(storm: MixedStorm): Promise<Weathered> {
   return { ...finding, violations, outcomes, writes: seen.writes, changes };
 }
 
-function note(taking: Promise<unknown>, written: { granted: number; unknown: number }): void {
+function noteWritten(taking: Promise<unknown>, written: { granted: number; unknown: number }): void {
   taking.then(
     () => (written.granted += 1),
     (error) => (written.unknown += isTollgateError(error, 'database_unavailable') ? 1 : 0),

@@ -1,7 +1,6 @@
 import type { Connection } from 'mongoose';
 import { check, type Finding } from '../../kit/check.js';
 import { consume, counterOf, type Desk, feature, type Outcome } from '../../kit/consume.js';
-import { Ledger } from '../../kit/ledger.js';
 import { randomOf } from '../../kit/random.js';
 import { refuse } from '../../lib/errors.js';
 import type { Terms } from '../../lib/quota/batch.js';
@@ -9,6 +8,7 @@ import { take } from '../../lib/quota/combiner.js';
 import { lockCounters, retune } from '../../lib/quota/counters.js';
 import { transaction } from '../../lib/runtime/transaction.js';
 import { tamper } from './engine.js';
+import { tally } from './tally.js';
 import { witness } from './witness.js';
 
 export interface Storm {
@@ -46,16 +46,7 @@ const [smallest, most] = [200, 5_000];
  */
 export async function weather(storm: Storm): Promise<Weathered> {
   const { connections, sound, consumptions, seed, keys = 6, inFlight = 256 } = storm;
-  const ledger = new Ledger();
-  const outcomes: Record<Outcome, number> = { granted: 0, denied: 0, refused: 0, unknown: 0 };
-  let done = 0;
-  const isOver = () => done >= consumptions;
-  const note = (entry: Parameters<Ledger['note']>[0]) => ledger.note(entry);
-  const met = (outcome: Outcome, units: number) => {
-    outcomes[outcome] += 1;
-    done += 1;
-    if (outcome === 'unknown') ledger.open += units;
-  };
+  const { ledger, outcomes, isOver, note, met } = tally(consumptions);
   const views = connections.map(() => new Map<number, Terms>());
   const random = randomOf(seed);
   const changes: Changes = { done: 0, refused: 0 };

@@ -51,6 +51,16 @@ async function notesWorld(limits: Record<string, number>) {
   return { shared, connection, Note, insert };
 }
 
+/** Drafts that may have the same title, and the names of the commands that are sent for them. */
+async function draftsWorld() {
+  await notesWorld({ notes: 1_000 });
+  const watched = await connect(undefined, { monitorCommands: true });
+  const names = watchCommands(watched);
+  const drafts = watched.model('Draft', new Schema({ title: String }));
+  await drafts.init();
+  return { watched, names, drafts };
+}
+
 describe('withQuota()', () => {
   describe('with writes', () => {
     it('writes exactly what it counts, of more callers than there are units', async () => {
@@ -147,11 +157,7 @@ describe('withQuota()', () => {
     });
 
     it('parts nobody from the others who writes the same to another model, or for somebody else', async () => {
-      await notesWorld({ notes: 1_000 });
-      const watched = await connect(undefined, { monitorCommands: true });
-      const names = watchCommands(watched);
-      const drafts = watched.model('Draft', new Schema({ title: String }));
-      await drafts.init();
+      const { watched, names, drafts } = await draftsWorld();
       const closed = { bulkWrite: () => Promise.reject(new Error('closed')) };
       const write = (id: string, model: typeof closed | typeof drafts) =>
         withQuota({
@@ -170,11 +176,7 @@ describe('withQuota()', () => {
     });
 
     it('lets whom it has run alone join the others again once nothing fails', async () => {
-      await notesWorld({ notes: 1_000 });
-      const watched = await connect(undefined, { monitorCommands: true });
-      const names = watchCommands(watched);
-      const drafts = watched.model('Draft', new Schema({ title: String }));
-      await drafts.init();
+      const { watched, names, drafts } = await draftsWorld();
       let isClosed = true;
       const model: typeof drafts = Object.create(drafts);
       model.bulkWrite = ((...args: Parameters<typeof drafts.bulkWrite>) =>
