@@ -49,6 +49,21 @@ function run(name: string, env: NodeJS.ProcessEnv = {}): ChildProcess {
   return child;
 }
 
+/** Runs an example that listens, and waits until it does. */
+async function serving(name: string, env: (url: string) => NodeJS.ProcessEnv = () => ({})) {
+  const port = await freePort();
+  const url = `http://localhost:${port}`;
+  const child = run(name, { ...env(url), PORT: String(port) });
+  await until(async () => {
+    if (child.exitCode !== null) throw new Error(`${name}.ts has ended with ${child.exitCode}`);
+    return fetch(url).then(
+      () => true,
+      () => false,
+    );
+  });
+  return { port, url, ...clientsOf(url) };
+}
+
 describe('the examples', () => {
   it('make people and plans, and guard a small application with them', async () => {
     await emptyWorld();
@@ -59,17 +74,7 @@ describe('the examples', () => {
     const { problems } = await verifyAllAudit({ connection: inspector(), keys: [secret] });
     expect(problems, 'all that it did is signed').to.deep.equal([]);
 
-    const port = await freePort();
-    run('small', { PORT: String(port) });
-    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
-    await until(() =>
-      anyone()
-        .get('/api/me')
-        .then(
-          ({ status }) => status === 401,
-          () => false,
-        ),
-    );
+    const { anyone, withHeaders } = await serving('small');
     const credentials = { email: 'ada@example.com', password: 'lovelace-1815' };
     const { headers, body } = await anyone().post('/auth/sign-in', credentials).expect(200);
     expect(headers['set-cookie']?.[0]).to.match(/^__Host-access_token=/);
@@ -95,17 +100,7 @@ describe('the examples', () => {
       roles: ['admin'],
       emailVerified: true,
     });
-    const port = await freePort();
-    run('openapi', { PORT: String(port) });
-    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
-    await until(() =>
-      anyone()
-        .get('/openapi.json')
-        .then(
-          ({ status }) => status === 401,
-          () => false,
-        ),
-    );
+    const { anyone, withHeaders } = await serving('openapi');
     const { body } = await anyone().post('/auth/sign-in', { email: 'ada@example.com', password }).expect(200);
     const ada = withHeaders({ Authorization: `Bearer ${body.accessToken}` });
     const { paths } = (await ada.get('/openapi.json').expect(200)).body;
@@ -121,17 +116,9 @@ describe('the examples', () => {
     const { shared } = await emptyWorld();
     const password = 'open the gate';
     await createUser({ ...shared, email: 'ada@example.com', password, emailVerified: true });
-    const port = await freePort();
-    run('websocket', { PORT: String(port) });
-    const { anyone } = clientsOf(`http://localhost:${port}`);
-    const signIn = () => anyone().post('/auth/sign-in', { email: 'ada@example.com', password });
-    await until(() =>
-      signIn().then(
-        ({ status }) => status === 200,
-        () => false,
-      ),
-    );
-    const { accessToken } = (await signIn()).body;
+    const { anyone, port } = await serving('websocket');
+    const credentials = { email: 'ada@example.com', password };
+    const { accessToken } = (await anyone().post('/auth/sign-in', credentials).expect(200)).body;
     const open = async (headers: object) => {
       const handshake = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Key': 'x', ...headers };
       const asked = request({ port, headers: handshake }).end();
@@ -145,26 +132,15 @@ describe('the examples', () => {
   it('take the sessions of a Stytch project', async () => {
     await emptyWorld();
     const { stytch, start } = await startStytch();
-    const port = await freePort();
-    run('stytch', {
-      PORT: String(port),
+    const { withHeaders } = await serving('stytch', () => ({
       TOLLGATE_STYTCH_PROJECT_ID: stytch.projectId,
       TOLLGATE_STYTCH_SECRET: stytch.secret,
       TOLLGATE_STYTCH_API_BASE: stytch.env,
-    });
+    }));
     const authentication_factors = [{ type: 'password' }, { type: 'totp' }];
     const rich = start({ session: { authentication_factors, custom_claims: { tier: 'gold' } } });
-    const { withHeaders } = clientsOf(`http://localhost:${port}`);
     const [poor, gold] = [start(), rich].map(({ token }) =>
       withHeaders({ Authorization: `Bearer ${token}` }),
-    );
-    await until(() =>
-      withHeaders({})
-        .get('/api/me')
-        .then(
-          ({ status }) => status === 401,
-          () => false,
-        ),
     );
     expect((await poor?.get('/api/me').expect(200))?.body).to.deep.include({
       credential: 'stytch',
@@ -177,24 +153,15 @@ describe('the examples', () => {
   it('let people in who have signed in elsewhere', async () => {
     await emptyWorld();
     const standIn = await startStandIn();
-    const port = await freePort();
-    const url = `http://127.0.0.1:${port}`;
-    run('oauth', {
-      PORT: String(port),
+    const { url } = await serving('oauth', (url) => ({
       TOLLGATE_PUBLIC_URL: url,
       TOLLGATE_COOKIE_SECURE: 'false',
       TOLLGATE_OIDC_ISSUER: standIn.url,
       TOLLGATE_OIDC_CLIENT_ID: client.clientId,
       TOLLGATE_OIDC_CLIENT_SECRET: client.clientSecret,
-    });
+    }));
     const visitor = browser();
     const page = async () => (await visitor.open(url)).text();
-    await until(() =>
-      page().then(
-        () => true,
-        () => false,
-      ),
-    );
     const [, link = ''] = /href="(.*?)"/.exec(await page()) ?? [];
 
     const back = await visitor.follow(url + link, `${url}/auth/oauth/oidc/callback`);
@@ -204,21 +171,11 @@ describe('the examples', () => {
 
   it('let programs in by their keys, as far as the scopes go', async () => {
     const { shared } = await emptyWorld();
-    const port = await freePort();
-    run('api-keys', { PORT: String(port) });
     expect(await once(run('robot'), 'exit')).to.deep.equal([0, null]);
     expect((await ApiKeys(inspector()).findOne().orFail().lean()).scopes).to.deep.equal(['builds.*']);
     const credentials = { email: 'ada@example.com', password: 'lovelace-1815' };
     await createUser({ ...shared, ...credentials, emailVerified: true });
-    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
-    await until(() =>
-      anyone()
-        .get('/api/builds')
-        .then(
-          ({ status }) => status === 401,
-          () => false,
-        ),
-    );
+    const { anyone, withHeaders } = await serving('api-keys');
     const { body } = await anyone().post('/auth/sign-in', credentials).expect(200);
     const ada = withHeaders({ Authorization: `Bearer ${body.accessToken}` });
     const made = { name: 'reader', scopes: ['builds.read'] };
@@ -237,18 +194,7 @@ describe('the examples', () => {
     const { shared } = await emptyWorld();
     const credentials = { email: 'ada@example.com', password: 'lovelace-1815' };
     await createUser({ ...shared, ...credentials, emailVerified: true });
-    const port = await freePort();
-    run('factors', { PORT: String(port) });
-    const url = `http://localhost:${port}`;
-    const { anyone } = clientsOf(url);
-    await until(() =>
-      anyone()
-        .get('/api/me')
-        .then(
-          ({ status }) => status === 401,
-          () => false,
-        ),
-    );
+    const { url } = await serving('factors');
     const page = await browser.newPage();
     const devTools = await page.context().newCDPSession(page);
     await devTools.send('WebAuthn.enable');
@@ -284,17 +230,7 @@ describe('the examples', () => {
 
   it('limit how often a client may ask', async () => {
     await emptyWorld();
-    const port = await freePort();
-    run('rate-limits', { PORT: String(port) });
-    const { anyone } = clientsOf(`http://localhost:${port}`);
-    await until(() =>
-      anyone()
-        .get('/')
-        .then(
-          ({ status }) => status === 404,
-          () => false,
-        ),
-    );
+    const { anyone } = await serving('rate-limits');
     for (const status of [202, 202, 202, 429]) await anyone().post('/contact').expect(status);
     const { headers } = await anyone().get('/search').expect(401);
     expect(headers['ratelimit-policy']).to.match(/;q=300;w=60$/);
@@ -304,17 +240,9 @@ describe('the examples', () => {
     const { shared } = await emptyWorld();
     const credentials = { email: 'ada@example.com', password: 'lovelace-1815' };
     const { id: user } = await createUser({ ...shared, ...credentials, emailVerified: true });
-    const port = await freePort();
-    run('ai-generation', { PORT: String(port), WEBHOOK_SECRET: 'of the provider' });
-    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
-    await until(() =>
-      anyone()
-        .get('/api/usage')
-        .then(
-          ({ status }) => status === 401,
-          () => false,
-        ),
-    );
+    const { anyone, withHeaders } = await serving('ai-generation', () => ({
+      WEBHOOK_SECRET: 'of the provider',
+    }));
     const { body } = await anyone().post('/auth/sign-in', credentials).expect(200);
     const ada = withHeaders({ Authorization: `Bearer ${body.accessToken}` });
 
@@ -352,17 +280,7 @@ describe('the examples', () => {
     const features = { images: { limit: 10, per: 'month' } } as const;
     await syncPlans({ ...shared, plans: { free: { name: 'Free', tier: 0, default: true, features } } });
     const { accessToken } = await signIn({ ...shared, ...person });
-    const port = await freePort();
-    run('idempotency', { PORT: String(port) });
-    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
-    await until(() =>
-      anyone()
-        .post('/images')
-        .then(
-          ({ status }) => status === 401,
-          () => false,
-        ),
-    );
+    const { withHeaders } = await serving('idempotency');
     const ada = withHeaders({ Authorization: `Bearer ${accessToken}`, 'Idempotency-Key': 'mine' });
     const image = (await ada.post('/images').expect(201)).body;
     await ada.post('/images').expect(201, image);
@@ -376,17 +294,7 @@ describe('the examples', () => {
     const { shared } = await emptyWorld();
     const person = { email: 'ada@example.com', password: 'lovelace-1815' };
     await createUser({ ...shared, ...person, roles: ['admin'], emailVerified: true });
-    const port = await freePort();
-    run('audit', { PORT: String(port) });
-    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
-    await until(() =>
-      anyone()
-        .delete('/api/projects/1')
-        .then(
-          ({ status }) => status === 401,
-          () => false,
-        ),
-    );
+    const { anyone, withHeaders } = await serving('audit');
     const { body } = await anyone().post('/auth/sign-in', person).expect(200);
     const ada = withHeaders({ Authorization: `Bearer ${body.accessToken}` });
     await ada.delete('/api/projects/1').expect(204);
@@ -400,17 +308,9 @@ describe('the examples', () => {
     const { shared } = await emptyWorld();
     const person = { email: 'ada@example.com', password: 'lovelace-1815' };
     await createUser({ ...shared, ...person, emailVerified: true });
-    const port = await freePort();
-    run('plans', { PORT: String(port) });
-    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
-    const shown = () =>
-      anyone()
-        .get('/billing/plans')
-        .then(
-          ({ body }) => body.items?.map(({ code }: { code: string }) => code),
-          () => undefined,
-        );
-    await until(async () => String(await shown()) === 'free,pro');
+    const { anyone, withHeaders } = await serving('plans');
+    const { items } = (await anyone().get('/billing/plans').expect(200)).body;
+    expect(items.map(({ code }: { code: string }) => code)).to.deep.equal(['free', 'pro']);
     const { body } = await anyone().post('/auth/sign-in', person).expect(200);
     const ada = withHeaders({ Authorization: `Bearer ${body.accessToken}` });
     expect((await ada.get('/api/reports').expect(403)).body).to.include({ upgradeRequired: true });
@@ -431,9 +331,6 @@ describe('the examples', () => {
 
   it('guard routes by permissions, everywhere and in organizations', async () => {
     const { shared } = await emptyWorld();
-    const port = await freePort();
-    run('roles', { PORT: String(port) });
-    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
     const [ada, bob] = ['ada', 'bob'].map((name) => ({
       email: `${name}@example.com`,
       password: 'lovelace-1815',
@@ -447,14 +344,7 @@ describe('the examples', () => {
       emailVerified: true,
     });
     await createOrganization({ ...shared, name: 'Acme', slug: 'acme', owner: owner.id });
-    await until(() =>
-      anyone()
-        .get('/api/tickets')
-        .then(
-          ({ status }) => status === 401,
-          () => false,
-        ),
-    );
+    const { anyone, withHeaders } = await serving('roles');
     const signIn = async (person: object | undefined) => {
       const { body } = await anyone().post('/auth/sign-in', person).expect(200);
       return withHeaders({ Authorization: `Bearer ${body.accessToken}` });
@@ -472,17 +362,7 @@ describe('the examples', () => {
 
   it('track the projects of two teams', async () => {
     await emptyWorld();
-    const port = await freePort();
-    run('project-tracker', { PORT: String(port) });
-    const { anyone, withHeaders } = clientsOf(`http://localhost:${port}`);
-    await until(() =>
-      anyone()
-        .get('/api/projects')
-        .then(
-          ({ status }) => status === 401,
-          () => false,
-        ),
-    );
+    const { anyone, withHeaders } = await serving('project-tracker');
     const signIn = async (email: string, password: string) => {
       const { body } = await anyone().post('/auth/sign-in', { email, password }).expect(200);
       return [withHeaders({ Authorization: `Bearer ${body.accessToken}` }), body.user] as const;
@@ -528,17 +408,7 @@ describe('the examples', () => {
 
   it('give users ids, roles and answers of the application’s own', async () => {
     await emptyWorld();
-    const port = await freePort();
-    run('own-users', { PORT: String(port) });
-    const { anyone } = clientsOf(`http://localhost:${port}`);
-    await until(() =>
-      anyone()
-        .get('/')
-        .then(
-          ({ status }) => status === 404,
-          () => false,
-        ),
-    );
+    const { anyone } = await serving('own-users');
     const stored = await inspector().collection('users').findOne({ email: 'grace@example.com' });
     expect(stored?._id).to.match(/^[0-9a-f]{8}-/);
     expect(stored).to.deep.include({ roles: ['customer'] });

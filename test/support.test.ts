@@ -9,6 +9,7 @@ import { expect } from 'chai';
 import mongoose from 'mongoose';
 import { findMongod, type MongoServer, startMongo, testMongoUri } from './support/mongodb.js';
 import { startProxy, type TcpProxy } from './support/proxy.js';
+import { dbName, emptyWorld, inspector, mongoUri } from './support/world.js';
 
 type Client = mongoose.mongo.MongoClient;
 
@@ -146,6 +147,27 @@ describe('the servers and networks that the tests run on', () => {
         await second.stop();
         await rm(dataPath, { recursive: true });
       }
+    });
+  });
+
+  describe('an empty world', () => {
+    it('does not wait for a transaction that a killed process has left open', async () => {
+      const { connection } = await emptyWorld();
+      await connection.collection('roles').insertOne({ name: 'locked' });
+      const program = `import mongoose from 'mongoose';
+        const { connection } = await mongoose.connect(${JSON.stringify(mongoUri())}, { dbName: '${dbName}' });
+        const session = await connection.startSession();
+        session.startTransaction();
+        await connection.collection('roles').updateOne({}, { $set: { by: 'it' } }, { session });
+        console.log('locked');`;
+      const args = ['--input-type=module', '--eval', program];
+      const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+      await once(child.stdout, 'data');
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+
+      await emptyWorld();
+      expect(await inspector().collection('roles').countDocuments()).to.equal(0);
     });
   });
 

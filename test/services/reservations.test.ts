@@ -24,6 +24,7 @@ import {
   countBy,
   dbName,
   emptyWorld,
+  endAbandoned,
   inspector,
   mongoUri,
   secret,
@@ -223,7 +224,7 @@ describe('reservations', () => {
     });
     await ended;
     expect(known).to.be.at.least(30);
-    await inspector().db?.admin().command({ killAllSessions: [] }); // MongoDB keeps what they have locked for a minute
+    await endAbandoned();
     await expire();
     await until(async () => {
       if (await allSettled()) return true;
