@@ -9,7 +9,7 @@ import { take } from '../../lib/services/plans/take.js';
 import { BalanceJudge } from './balance-judge.js';
 import { collectionName } from './engine.js';
 import type { Changes, Storm, Weathered } from './storm.js';
-import { tally } from './tally.js';
+import { forStorm, tally } from './tally.js';
 import { witness } from './witness.js';
 
 /** Without faults; the one connection more grants, resets, and changes plans. */
@@ -45,7 +45,8 @@ const consumed: Way = async (connection, key, amount) => {
 const heldWith =
   (doubts: Doubts): Way =>
   async (connection, key, amount) => {
-    const { id, startedAt } = await reserveQuota({ connection, subject: subjectOf(key), feature, amount });
+    const held = { connection, subject: subjectOf(key), feature, amount, expiresIn: forStorm };
+    const { id, startedAt } = await reserveQuota(held);
     const commit = (back: number) => commitReservation({ connection, id, amount: amount - back });
     return { startedAt, giveBack: (back) => doubts.giveBack(key, startedAt, back, () => commit(back)) };
   };

@@ -4,7 +4,7 @@ import { check } from '../../kit/check.js';
 import { consume, type Desk, feature, subjectOf } from '../../kit/consume.js';
 import { randomOf } from '../../kit/random.js';
 import type { Changes, Storm, Weathered } from './storm.js';
-import { tally } from './tally.js';
+import { forStorm, tally } from './tally.js';
 import { witness } from './witness.js';
 
 /** Without faults; the one connection more changes plans. */
@@ -57,7 +57,8 @@ const waysTo = (connections: readonly Connection[]): Readonly<Record<string, Way
   },
 
   held: async (connection, key, amount) => {
-    const { id, startedAt } = await reserveQuota({ connection, subject: subjectOf(key), feature, amount });
+    const held = { connection, subject: subjectOf(key), feature, amount, expiresIn: forStorm };
+    const { id, startedAt } = await reserveQuota(held);
     const giveBack = (back: number) => commitReservation({ connection, id, amount: amount - back });
     return { startedAt, giveBack };
   },
