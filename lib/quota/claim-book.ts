@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout } from 'node:timers';
-import type { Connection, mongo } from 'mongoose';
+import type { Connection } from 'mongoose';
 import { isTollgateError } from '../errors.js';
-import { type ClaimKey, type ClaimRow, Claims, type Position, type StoredAnswer } from '../models/claim.js';
-import { ClaimedBatches } from '../models/claimed-batch.js';
-import { inBulk } from '../runtime/in-bulk.js';
+import type { ClaimKey, ClaimRow, Position, StoredAnswer } from '../models/claim.js';
 import { perConnection } from '../runtime/per-connection.js';
 import type { Batch, Outcome, Part } from './batch.js';
+import { type BatchRow, type ClaimStore, claimStore } from './claim-store.js';
 import { databaseClock } from './database-clock.js';
 
 /** An idempotency key as one request, or call, of this process holds it. */
@@ -38,38 +37,16 @@ export interface ClaimedPart extends Part {
   readonly claim?: Claim | undefined;
 }
 
-/** A claim as it was read, judged by the database's clock. */
-export type JudgedRow = ClaimRow & { readonly isExpired: boolean; readonly isLetGo: boolean };
-
-/** A batch as it is stored. */
-export interface BatchRow {
-  readonly _id: string;
-  readonly feature: string;
-  readonly slot: string;
-  readonly sequence: number;
-  readonly overage: number | null;
-  readonly deadline: Date;
-  readonly parts: readonly { readonly i: number; readonly amount: number; readonly from: Date | null }[];
-  readonly outcome: (Outcome & { readonly at: Date }) | 'void' | null;
-}
-
-interface Change {
-  readonly key: ClaimKey;
-  readonly q: object;
-  readonly set: object;
-  /** Whether a claim looks as the change leaves it. */
-  isDone(row: ClaimRow): boolean;
-}
-
 /** Milliseconds: for how long a claim is held unless that is said again, how often it is said again. */
 const [lease, glance] = [10_000, 3_000];
 
 /**
- * Writes the idempotency keys of one process, all that come together in one command of each kind. The unique `_id` decides who has a
- * key; whatever is changed later is changed only while `run` still holds it.
+ * The idempotency keys of one process. The unique `_id` decides who has a key; whatever is changed later is changed only while `run`
+ * still holds it.
  */
 export class ClaimBook {
   readonly #connection: Connection;
+  readonly #store: ClaimStore;
   readonly #process = randomBytes(9).toString('base64url');
   readonly #running = new Set<Claim>();
   #runs = 0;
@@ -77,6 +54,7 @@ export class ClaimBook {
 
   constructor(connection: Connection) {
     this.#connection = connection;
+    this.#store = claimStore(connection);
   }
 
   /** A new run of a request with a key; nothing is written yet. */
@@ -90,7 +68,7 @@ export class ClaimBook {
 
   /** Claims a key for a request that nothing is charged for; false: somebody has it. */
   async open(claim: Claim): Promise<boolean> {
-    claim.isHeld = await this.#insert(this.#rowOf(claim, this.#in(lease)));
+    claim.isHeld = await this.#store.insert(this.#rowOf(claim, this.#in(lease)));
     return claim.isHeld;
   }
 
@@ -106,7 +84,7 @@ export class ClaimBook {
     if (!isStored) throw new Error('The batch comes too late'); // somebody has given it up
     if (entered.includes(false)) {
       const left = partsOf(parts).filter(({ i }) => entered[i]);
-      await this.#changeBatch({ q: { _id: idOf(batch) }, u: { $set: { parts: left } } });
+      await this.#store.changeBatch({ q: { _id: idOf(batch) }, u: { $set: { parts: left } } });
     }
     return entered;
   }
@@ -114,7 +92,7 @@ export class ClaimBook {
   #enterBatch(batch: Batch, parts: readonly ClaimedPart[]): Promise<boolean> {
     const { key, slot, sequence, deadline, terms } = batch;
     const longest = Math.max(...parts.map(({ claim }) => claim?.window ?? 0));
-    return this.#insertBatch({
+    return this.#store.insertBatch({
       _id: idOf(batch),
       feature: key.f,
       slot,
@@ -140,20 +118,20 @@ export class ClaimBook {
     claim.charge = here;
     const set = { charge: here, until: batch.deadline };
     if (claim.isHeld) return this.#set(claim, set, ({ charge }) => at(charge, here));
-    claim.isHeld = await this.#insert(this.#rowOf(claim, batch.deadline));
+    claim.isHeld = await this.#store.insert(this.#rowOf(claim, batch.deadline));
     return claim.isHeld;
   }
 
   /** Gives up a batch that was never written, so that it cannot be any more; false: it is there. */
   giveUp(_id: string): Promise<boolean> {
     const nothing = { feature: '', slot: '', sequence: 0, overage: 0, parts: [], outcome: 'void' } as const;
-    return this.#insertBatch({ _id, ...nothing, deadline: this.#in(0), expiresAt: this.#in(lease) });
+    return this.#store.insertBatch({ _id, ...nothing, deadline: this.#in(0), expiresAt: this.#in(lease) });
   }
 
   /** Notes what a batch has met, for as long as anybody may ask. */
   async record(batch: Batch, outcome: Outcome | 'void', time: Date): Promise<void> {
     const met = outcome === 'void' ? outcome : { ...outcome, at: time };
-    await this.#changeBatch({ q: { _id: idOf(batch), outcome: null }, u: { $set: { outcome: met } } });
+    await this.#store.changeBatch({ q: { _id: idOf(batch), outcome: null }, u: { $set: { outcome: met } } });
   }
 
   /**
@@ -208,7 +186,7 @@ export class ClaimBook {
 
   /** Makes the key free that somebody else had, and holds no more. */
   clear({ key: _id, run }: Pick<Claim, 'key' | 'run'>): Promise<void> {
-    return this.#delete({ _id, run });
+    return this.#store.delete({ _id, run });
   }
 
   /** Takes over a claim that nobody holds any more, as it was read; null: another was faster. */
@@ -222,27 +200,10 @@ export class ClaimBook {
       set,
       isDone: (row: ClaimRow) => row.run === claim.run,
     };
-    if (!(await this.#change(change))) return null;
+    if (!(await this.#store.change(change))) return null;
     await this.#keepCharge(claim);
     return claim;
   }
-
-  read = inBulk<ClaimKey, JudgedRow | undefined>(async (keys) => {
-    const rows = await Claims(this.#connection).aggregate<JudgedRow>([
-      { $match: { _id: { $in: keys } } },
-      { $set: { isExpired: { $lte: ['$expiresAt', '$$NOW'] }, isLetGo: { $lte: ['$until', '$$NOW'] } } },
-    ]);
-    const found = new Map(rows.map((row) => [JSON.stringify(row._id), row]));
-    return keys.map((key) => withBody(found.get(JSON.stringify(key))));
-  });
-
-  readBatch = inBulk<string, BatchRow | undefined>(async (ids) => {
-    const rows = ClaimedBatches(this.#connection).collection.find<BatchRow>({ _id: { $in: ids } } as object, {
-      readPreference: 'primary',
-    });
-    const found = new Map((await rows.toArray()).map((row) => [row._id, row]));
-    return ids.map((id) => found.get(id));
-  });
 
   #rowOf(claim: Claim, until: Date): ClaimRow {
     const { key: _id, hash, run, charge } = claim;
@@ -264,13 +225,13 @@ export class ClaimBook {
     more: object = {},
   ): Promise<boolean> {
     const isOurs = (row: ClaimRow) => row.run === run && isDone(row);
-    return this.#change({ key, q: { _id: key, run, ...more }, set, isDone: isOurs });
+    return this.#store.change({ key, q: { _id: key, run, ...more }, set, isDone: isOurs });
   }
 
   /** The batch that tells of a charge lives on as long as the claim. */
   async #keepCharge({ charge, window }: Claim): Promise<void> {
     if (charge)
-      await this.#changeBatch({ q: { _id: charge.b }, u: { $max: { expiresAt: this.#in(window) } } });
+      await this.#store.changeBatch({ q: { _id: charge.b }, u: { $max: { expiresAt: this.#in(window) } } });
   }
 
   #watch(): void {
@@ -294,72 +255,6 @@ export class ClaimBook {
   #in(milliseconds: number): Date {
     return new Date(databaseClock(this.#connection).now().getTime() + milliseconds);
   }
-
-  readonly #insert = inBulk<ClaimRow, boolean>((rows) => this.#insertAll(this.#claims, rows));
-
-  readonly #insertBatch = inBulk<BatchRow & { expiresAt: Date }, boolean>((rows) =>
-    this.#insertAll(this.#batches, rows),
-  );
-
-  async #insertAll(insert: string, documents: readonly object[]): Promise<boolean[]> {
-    const { writeErrors = [] } = await this.#command({ insert, documents, ordered: false });
-    const taken = new Set<number>();
-    for (const { index, code, errmsg } of writeErrors as { index: number; code: number; errmsg: string }[]) {
-      if (code !== 11_000) throw new Error(`A claim could not be written: ${errmsg}`);
-      taken.add(index);
-    }
-    return documents.map((_, index) => !taken.has(index));
-  }
-
-  /** The reply says how many were changed: if not all, those that were are told by looking at them. */
-  readonly #change = inBulk<Change, boolean>(async (changes) => {
-    const updates = changes.map(({ q, set }) => ({ q, u: { $set: set } }));
-    const { n } = await this.#command({ update: this.#claims, updates, ordered: false });
-    if (n === changes.length) return changes.map(() => true);
-    const keys = { _id: { $in: changes.map(({ key }) => key) } };
-    const rows = await Claims(this.#connection).aggregate<ClaimRow>([{ $match: keys }]);
-    const found = new Map(rows.map((row) => [JSON.stringify(row._id), row]));
-    return changes.map(({ key, isDone }) => {
-      const row = found.get(JSON.stringify(key));
-      return row !== undefined && isDone(row);
-    });
-  });
-
-  readonly #changeBatch = inBulk<{ q: object; u: object }, void>(async (updates) => {
-    await this.#command({ update: this.#batches, updates, ordered: false });
-    return [];
-  });
-
-  readonly #delete = inBulk<object, void>(async (queries) => {
-    const deletes = queries.map((q) => ({ q, limit: 1 }));
-    await this.#command({ delete: this.#claims, deletes, ordered: false });
-    return [];
-  });
-
-  /** Not by the driver's own methods: they would make retryable writes of these, and tell less of what happened. */
-  async #command(command: mongo.BSON.Document): Promise<mongo.BSON.Document> {
-    const { db } = this.#connection;
-    if (!db) throw new Error('The connection is not open');
-    const reply = await db.command({ ...command, writeConcern: { w: 'majority' } });
-    const failure = reply.writeConcernError ?? (command.insert ? undefined : reply.writeErrors);
-    if (failure) throw new Error(`A claim could not be written: ${JSON.stringify(failure)}`);
-    return reply;
-  }
-
-  get #claims(): string {
-    return Claims(this.#connection).collection.name;
-  }
-
-  get #batches(): string {
-    return ClaimedBatches(this.#connection).collection.name;
-  }
-}
-
-/** The driver reads bytes into an object of its own. */
-function withBody(row: JudgedRow | undefined): JudgedRow | undefined {
-  if (!row?.answer?.body) return row;
-  const { buffer } = row.answer.body as unknown as mongo.BSON.Binary;
-  return { ...row, answer: { ...row.answer, body: Buffer.from(buffer) } };
 }
 
 /** A process id is fresh at every start, so no batch ever has the name of another. */

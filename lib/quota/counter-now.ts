@@ -3,7 +3,7 @@ import { Usage, type UsageKey } from '../models/usage.js';
 import { database } from '../runtime/database.js';
 import type { Terms } from './batch.js';
 import { type Counter, stateOf } from './sender.js';
-import { turning } from './statements.js';
+import { turning } from './turning.js';
 
 /** A counter as the next consumption would find it. */
 export interface CounterNow extends Counter {

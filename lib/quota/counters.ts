@@ -3,7 +3,7 @@ import { keysOf, Usage } from '../models/usage.js';
 import { beginAnew } from '../runtime/begin-anew.js';
 import { type Subject, subjectKey } from '../runtime/subject.js';
 import type { Terms } from './batch.js';
-import { dated, retuned } from './statements.js';
+import { dated, retuned } from './turning.js';
 
 /**
  * Locks the counters that a subject has, for the transaction of `session`, whose first command it has to be: were one of them changed by others

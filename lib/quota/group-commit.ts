@@ -5,13 +5,13 @@ import { perConnection } from '../runtime/per-connection.js';
 import { transaction } from '../runtime/transaction.js';
 import { type Patient, stillWaiting } from '../runtime/waiting-line.js';
 import { fold, newest, type Outcome, type Terms } from './batch.js';
-import { type Taken, takenOf } from './combiner.js';
 import { databaseClock } from './database-clock.js';
 import { FailedLately } from './failed-lately.js';
 import { countInside, foldInside } from './fold-inside.js';
 import { Gathering } from './gathering.js';
 import { noteThreshold } from './note-threshold.js';
 import { nameOf } from './sender.js';
+import { type Taken, takenOf } from './taken.js';
 
 /** So many units of one counter. */
 export interface Demand {

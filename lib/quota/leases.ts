@@ -3,10 +3,11 @@ import type { Connection } from 'mongoose';
 import { changeFeed } from '../runtime/change-feed.js';
 import { perConnection } from '../runtime/per-connection.js';
 import { Changes } from './changes.js';
-import { type Take, type Taken, take } from './combiner.js';
+import { take } from './combiner.js';
 import { databaseClock } from './database-clock.js';
 import { noteThreshold } from './note-threshold.js';
 import { nameOf } from './sender.js';
+import type { Take, Taken } from './taken.js';
 
 /** Units that this process has taken ahead of a counter and not spent yet. */
 interface Lease {

@@ -3,10 +3,11 @@ import type { Position } from '../models/claim.js';
 import { Usage, type UsageKey } from '../models/usage.js';
 import { database } from '../runtime/database.js';
 import { type Batch, fold, type Outcome } from './batch.js';
-import { type BatchRow, claimBook } from './claim-book.js';
-import { type Taken, takenOf } from './combiner.js';
+import { claimBook } from './claim-book.js';
+import { type BatchRow, claimStore } from './claim-store.js';
 import { databaseClock } from './database-clock.js';
 import { Sender } from './sender.js';
+import { type Taken, takenOf } from './taken.js';
 
 /** `none`: it was not counted and never will be; `lost`: nobody can tell any more. */
 export type Fortune = Taken | 'none' | 'lost';
@@ -23,9 +24,9 @@ export async function settlePosition(
   { b, i }: Position,
   subject: string,
 ): Promise<Fortune> {
-  const book = claimBook(connection);
-  const row = await book.readBatch(b);
-  if (!row) return (await book.giveUp(b)) ? 'none' : settlePosition(connection, { b, i }, subject);
+  const row = await claimStore(connection).readBatch(b);
+  if (!row)
+    return (await claimBook(connection).giveUp(b)) ? 'none' : settlePosition(connection, { b, i }, subject);
   return positionIn(row, i) ?? (await settle(connection, row, i, { s: subject, f: row.feature }));
 }
 
@@ -55,7 +56,7 @@ async function settle(
   const isFenced = age < forgotten && (await fence(connection, batch));
   const met = isFenced ? 'void' : await outcomeOf(connection, batch);
   if (met === undefined) {
-    const later = await claimBook(connection).readBatch(row._id); // its lane went on, so it has been noted
+    const later = await claimStore(connection).readBatch(row._id); // its lane went on, so it has been noted
     return (later && positionIn(later, position)) ?? ((await exists(connection, key)) ? 'lost' : 'none');
   }
   const at = databaseClock(connection).now();

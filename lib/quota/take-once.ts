@@ -1,10 +1,12 @@
 import type { Connection } from 'mongoose';
 import { refuse } from '../errors.js';
 import type { StoredAnswer } from '../models/claim.js';
-import { type Claim, claimBook, type JudgedRow } from './claim-book.js';
-import { ClaimTaken, type Take, type Taken, take } from './combiner.js';
+import { type Claim, claimBook } from './claim-book.js';
+import { claimStore, type JudgedRow } from './claim-store.js';
+import { take } from './combiner.js';
 import { databaseClock } from './database-clock.js';
 import { type Fortune, positionIn, settlePosition } from './settle-batch.js';
+import { ClaimTaken, type Take, type Taken } from './taken.js';
 
 /** What is charged for a key, and the claim that it hangs on. */
 export interface Charged {
@@ -88,7 +90,7 @@ async function standing(
   { key, hash }: Claim,
   isResult = false,
 ): Promise<JudgedRow | undefined> {
-  const row = await claimBook(connection).read(key);
+  const row = await claimStore(connection).read(key);
   if (row?.isExpired && (row.isLetGo || (isResult && (await noted(connection, row)) !== undefined)))
     return freed(connection, row);
   if (row && row.hash !== hash) throw refuse('idempotency_mismatch');
@@ -119,7 +121,7 @@ async function resultOf(connection: Connection, row: JudgedRow, claim: Claim): P
 }
 
 async function noted(connection: Connection, { charge }: JudgedRow): Promise<Fortune | undefined> {
-  const batch = charge && (await claimBook(connection).readBatch(charge.b));
+  const batch = charge && (await claimStore(connection).readBatch(charge.b));
   return batch ? positionIn(batch, charge.i) : undefined;
 }
 

@@ -10,6 +10,7 @@ export interface Engine {
   readonly counters: typeof import('../../lib/quota/counters.js');
   readonly feed: typeof import('../../lib/runtime/change-feed.js');
   readonly book: typeof import('../../lib/quota/claim-book.js');
+  readonly store: typeof import('../../lib/quota/claim-store.js');
   readonly settling: typeof import('../../lib/quota/settle-batch.js');
   readonly once: typeof import('../../lib/quota/take-once.js');
   readonly leases: typeof import('../../lib/quota/leases.js');
@@ -25,6 +26,7 @@ const modules = {
   counters: 'quota/counters',
   feed: 'runtime/change-feed',
   book: 'quota/claim-book',
+  store: 'quota/claim-store',
   settling: 'quota/settle-batch',
   once: 'quota/take-once',
   leases: 'quota/leases',

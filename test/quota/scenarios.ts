@@ -458,11 +458,11 @@ export const scenarios = {
     expect(attempts).to.equal(1);
   },
 
-  'the first key of a process is claimed for its time': async ({ book, combiner }, connection) => {
+  'the first key of a process is claimed for its time': async ({ book, store, combiner }, connection) => {
     const id = { o: key.s, c: 'test', s: key.s, m: '', r: '', f: '', k: 'a' };
     const claim = book.claimBook(connection).claim(id, 'hash', 60_000);
     await combiner.take(connection, { key, terms: termsOf(10), amount: 1, claim });
-    const { expiresAt } = (await book.claimBook(connection).read(id)) ?? expect.fail();
+    const { expiresAt } = (await store.claimStore(connection).read(id)) ?? expect.fail();
     expect(expiresAt).to.be.above(new Date());
   },
 } as const satisfies Record<string, Scenario>;

@@ -5,7 +5,7 @@ import type { scenarios } from './ways-scenarios.js';
 export const rules: readonly Rule<keyof typeof scenarios>[] = [
   {
     rule: 'the unique key decides who has a claim',
-    file: 'claim-book',
+    file: 'claim-store',
     text: 'documents.map((_, index) => !taken.has(index))',
     without: 'documents.map(() => true)',
     shows: 'a key is charged once',
@@ -48,7 +48,7 @@ export const rules: readonly Rule<keyof typeof scenarios>[] = [
   {
     rule: 'a batch that was never entered is given up in the database',
     file: 'settle-batch',
-    text: '(await book.giveUp(b))',
+    text: '(await claimBook(connection).giveUp(b))',
     without: 'b',
     shows: 'a batch that others have given up is not sent',
   },

@@ -175,7 +175,7 @@ export const scenarios = {
   'a key that nobody holds is taken over by one': async (engine, connection) => {
     const { book } = await entered(engine, connection);
     await forsake();
-    const row = await book.read(claimKey);
+    const row = await engine.store.claimStore(connection).read(claimKey);
     if (!row) throw new Error('There is no claim');
     const takers = [
       await book.takeOver(row, claimOf(engine, connection)),
@@ -332,7 +332,7 @@ export const scenarios = {
     connection,
   ) => {
     await engine.once.openOnce(connection, claimOf(engine, connection));
-    const { expiresAt } = (await engine.book.claimBook(connection).read(claimKey)) ?? expect.fail();
+    const { expiresAt } = (await engine.store.claimStore(connection).read(claimKey)) ?? expect.fail();
     expect(expiresAt).to.be.above(new Date());
   },
 } as const satisfies Record<string, Scenario>;

@@ -16,7 +16,8 @@ import {
   updatePlanLimits,
   usageOf,
 } from '../../lib/index.js';
-import { type Taken, take } from '../../lib/quota/combiner.js';
+import { take } from '../../lib/quota/combiner.js';
+import type { Taken } from '../../lib/quota/taken.js';
 import { transaction } from '../../lib/runtime/transaction.js';
 import { changeSubscription } from '../../lib/services/plans/change-subscription.js';
 import { meteringOf } from '../../lib/services/plans/metering.js';

@@ -1,7 +1,7 @@
 import { periodEnd } from '../../models/usage.js';
 import type { Claim } from '../../quota/claim-book.js';
-import type { Taken } from '../../quota/combiner.js';
 import type { Demand } from '../../quota/group-commit.js';
+import type { Taken } from '../../quota/taken.js';
 
 /** Where a subject stands in a feature's current period. */
 export interface QuotaState {

@@ -1,5 +1,6 @@
 import type { Connection } from 'mongoose';
-import { type Take, type Taken, take as takeNow } from '../../quota/combiner.js';
+import { take as takeNow } from '../../quota/combiner.js';
+import type { Take, Taken } from '../../quota/taken.js';
 import { returnExpiredOf } from '../reservations/return-expired.js';
 
 /**

@@ -1,5 +1,4 @@
 import type { ClientSession, Connection } from 'mongoose';
-import type { Taken } from '../../quota/combiner.js';
 import {
   commitTogether,
   type Member,
@@ -8,6 +7,7 @@ import {
   type Write,
 } from '../../quota/group-commit.js';
 import { nameOf } from '../../quota/sender.js';
+import type { Taken } from '../../quota/taken.js';
 import { opened } from '../../runtime/connection.js';
 import { ownTransaction } from '../../runtime/own-transaction.js';
 import type { Strictness } from '../../runtime/snapshot.js';

@@ -3,7 +3,7 @@ import type { Connection } from 'mongoose';
 import { isTollgateError } from '../../errors.js';
 import { readSubject } from '../../models/read-subject.js';
 import { type NewReservation, Reservations, type StoredReservation } from '../../models/reservation.js';
-import type { Take, Taken } from '../../quota/combiner.js';
+import type { Take, Taken } from '../../quota/taken.js';
 import { opened } from '../../runtime/connection.js';
 import { database } from '../../runtime/database.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
