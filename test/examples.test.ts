@@ -20,6 +20,7 @@ import { startBrowser } from './support/browser.js';
 import { browser } from './support/http-browser.js';
 import { client, startStandIn } from './support/oidc.js';
 import { startStytch } from './support/stytch.js';
+import { tellListening } from './support/tell-listening.js';
 import {
   atEnd,
   clientsOf,
@@ -38,9 +39,9 @@ function run(name: string, env: NodeJS.ProcessEnv = {}): ChildProcess {
   uri.pathname = `/${dbName}`;
   const file = fileURLToPath(new URL(`../examples/${name}.ts`, import.meta.url));
   const settings = { ...process.env, MONGODB_URI: uri.href, TOLLGATE_SECRET: secret, ...env };
-  const child = spawn(process.execPath, ['--import', 'tsx', file], {
+  const child = spawn(process.execPath, ['--import', 'tsx', '--import', tellListening, file], {
     env: settings,
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   atEnd(async () => {
     if (child.exitCode !== null || !child.kill('SIGKILL')) return;
@@ -54,17 +55,16 @@ async function serving(name: string, env: (url: string) => NodeJS.ProcessEnv = (
   const port = await freePort();
   const url = `http://localhost:${port}`;
   const child = run(name, { ...env(url), PORT: String(port) });
-  await until(async () => {
-    if (child.exitCode !== null) throw new Error(`${name}.ts has ended with ${child.exitCode}`);
-    return fetch(url).then(
-      () => true,
-      () => false,
-    );
+  const ended = once(child, 'exit').then(([code]) => {
+    throw new Error(`${name}.ts has ended with ${code}`);
   });
+  await Promise.race([once(child, 'message'), ended]);
   return { port, url, ...clientsOf(url) };
 }
 
-describe('the examples', () => {
+describe('the examples', function () {
+  this.timeout(180_000); // each starts programs, which are compiled first
+
   it('make people and plans, and guard a small application with them', async () => {
     await emptyWorld();
     const [code] = await once(run('setup'), 'exit');
