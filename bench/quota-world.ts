@@ -12,11 +12,7 @@ const never = { limit: 0, per: 'month' } as const;
 export async function quotaWorld({ nodes = 1 }: { nodes?: number } = {}) {
   const server = await startMongo({ nodes });
   const dbName = `tollgate-bench-${randomUUID().slice(0, 8)}`;
-  const connection = await open(server.uri, dbName);
-  await ready(connection);
-  const free = { name: 'Free', tier: 0, default: true, features: { images, never } } as const;
-  await syncPlans({ connection, plans: { free } });
-  await consume(connection, 'warm');
+  const connection = await furnished(server.uri, dbName);
   const stop = async () => {
     await connection.close();
     await server.stop();
@@ -26,12 +22,31 @@ export async function quotaWorld({ nodes = 1 }: { nodes?: number } = {}) {
 
 export type QuotaWorld = Awaited<ReturnType<typeof quotaWorld>>;
 
+/** A database with indexes and the plan. */
+export async function furnished(uri: string, dbName: string): Promise<Connection> {
+  const connection = await open(uri, dbName);
+  await ready(connection);
+  const free = { name: 'Free', tier: 0, default: true, features: { images, never } } as const;
+  await syncPlans({ connection, plans: { free } });
+  await consume(connection, 'warm');
+  return connection;
+}
+
 export const open = (uri: string, dbName: string): Promise<Connection> =>
   mongoose.createConnection(uri, { dbName, autoIndex: false, maxPoolSize: 128 }).asPromise();
 
 /** What is measured of ours. */
 export const consume = (connection: Connection, id: string): Promise<unknown> =>
   consumeQuota({ connection, subject: { type: 'user', id }, feature: 'images' });
+
+let keys = 0;
+
+/** The same with an idempotency key of its own for each request. */
+export function consumeKeyed(connection: Connection, id: string): Promise<unknown> {
+  keys += 1;
+  const subject = { type: 'user', id } as const;
+  return consumeQuota({ connection, subject, feature: 'images', idempotencyKey: `key ${keys}` });
+}
 
 const counters = (connection: Connection) =>
   connection.collection<{ _id: string; u: number }>('counters_by_hand');

@@ -6,9 +6,10 @@ import { consumeQuota, withQuota } from '../dist/index.js';
 import { startRedis } from '../test/support/redis.js';
 import { tidy } from '../test/support/world.js';
 import { openArrivals } from './arrivals.js';
+import { curves, memory } from './quota-curves.js';
 import { throughKoa } from './quota-koa.js';
 import { severalProcesses } from './quota-processes.js';
-import { byHand, closedLoop, consume, counted, quotaWorld, zipf } from './quota-world.js';
+import { byHand, closedLoop, consume, consumeKeyed, counted, quotaWorld, zipf } from './quota-world.js';
 import { compare, print, type Variant } from './runner.js';
 import { compareWaits } from './waits.js';
 
@@ -197,6 +198,21 @@ const parts: Record<string, () => Promise<void>> = {
     await stop();
   },
 
+  async keys() {
+    const { connection, stop } = await quotaWorld();
+    await show('an idempotency key with every request, 128 in flight', [
+      counted(['findOneAndUpdate by hand', 'raw'], connection, { inFlight: 128, requests: 3_000 }, () =>
+        byHand.raw(connection, 'raw'),
+      ),
+      counted(['consumeQuota with a key', 'ours'], connection, { inFlight: 128, requests: 12_800 }, () =>
+        consumeKeyed(connection, 'ours'),
+      ),
+    ]);
+    await stop();
+  },
+
+  curves,
+  memory,
   koa: throughKoa,
   processes: severalProcesses,
 };

@@ -120,14 +120,18 @@ async function changeLimit(
 
 const turned = new WeakMap<Connection, number>();
 
-/** Ends the period of every counter, as time does; no oftener than a counter remembers. */
+/** Ends the period of every counter that has begun one, as time does; no oftener than a counter remembers. */
 async function endPeriods(sound: Connection, keys: number, random: () => number): Promise<void> {
   const times = turned.get(sound) ?? 0;
   if (times >= 20 || random() > 0.05) return;
   turned.set(sound, times + 1);
   for (let key = 0; key < keys; key += 1)
-    await tamper(sound, [{ $set: { to: { $cond: [{ $lt: ['$from', '$$NOW'] }, '$$NOW', '$to'] } } }], {
-      s: counterOf(key),
-      f: feature,
-    }).catch(() => {});
+    await tamper(
+      sound,
+      [{ $set: { to: { $cond: [{ $lt: [{ $ifNull: ['$from', '$$NOW'] }, '$$NOW'] }, '$$NOW', '$to'] } } }],
+      {
+        s: counterOf(key),
+        f: feature,
+      },
+    ).catch(() => {});
 }

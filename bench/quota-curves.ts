@@ -1,0 +1,142 @@
+import { equal, ok } from 'node:assert/strict';
+import type { Connection } from 'mongoose';
+import { closedLoop, consume, consumeKeyed, counted, furnished, open, quotaWorld } from './quota-world.js';
+import { compare, print, type Variant } from './runner.js';
+
+const sizes = [10, 1_000, 100_000, 1_000_000];
+
+/** What a database is filled with. */
+interface Filling {
+  readonly title: string;
+  fill(connection: Connection, size: number): Promise<void>;
+  /** How many there are, to be asserted. */
+  count(connection: Connection): Promise<number>;
+  send(connection: Connection, index: number): Promise<unknown>;
+}
+
+/** Whether what a request costs grows with what is stored: databases of four sizes beside each other, which take turns. */
+export async function curves(): Promise<void> {
+  const { uri, dbName, stop } = await quotaWorld();
+  for (const [index, { title, fill, count, send }] of [ofCounters, ofKeys, ofStarts].entries()) {
+    const variants: Variant[] = [];
+    const opened: Connection[] = [];
+    for (const size of sizes) {
+      const connection = await furnished(uri, `${dbName}-${index}-${size}`);
+      opened.push(connection);
+      await fill(connection, size);
+      ok((await count(connection)) >= size, `${title}: ${size}`);
+      const loop = { inFlight: 128, requests: 10_000 };
+      const name = `${size.toLocaleString('en')} ${title}`;
+      variants.push(counted([name, 'ours'], connection, loop, (at) => send(connection, at)));
+    }
+    console.log(`\n### what a request costs by the number of ${title}\n`);
+    print(await compare(variants, { rounds: 5 }));
+    for (const connection of opened) await connection.close();
+  }
+  await stop();
+}
+
+const ofCounters: Filling = {
+  title: 'counters',
+  async fill(connection, size) {
+    const ids = (at: number) => ({ s: `user:idle ${at}`, f: 'images' });
+    await copies(connection, 'tollgate_usage', size, (row, at) => ({ ...row, _id: ids(at) }));
+  },
+  count: (connection) => connection.collection('tollgate_usage').estimatedDocumentCount(),
+  send: (connection, index) => consume(connection, `ours ${index % 10}`),
+};
+
+const ofKeys: Filling = {
+  title: 'stored idempotency keys',
+  async fill(connection, size) {
+    await consumeKeyed(connection, 'warm');
+    await copies(connection, 'tollgate_claims', size, (row, at) => ({
+      ...row,
+      _id: { ...(row._id as object), k: `old ${at}` },
+    }));
+    await copies(connection, 'tollgate_claimed_batches', size, (row, at) => ({ ...row, _id: `old ${at}` }));
+  },
+  count: (connection) => connection.collection('tollgate_claims').estimatedDocumentCount(),
+  send: (connection) => consumeKeyed(connection, 'ours'),
+};
+
+let started = 0;
+
+/** Each started process counts once. Between thousands of them eleven minutes go by: their slots are dated back by as much. */
+const ofStarts: Filling = {
+  title: 'processes that were ever started',
+  async fill(connection, size) {
+    const usage = connection.collection('tollgate_usage');
+    const key = { _id: { s: 'user:ours', f: 'images' } } as object;
+    started = 0;
+    for (const each = Math.min(size, 1_000); started < size; started += each) {
+      await consumeIn(connection, 'ours');
+      const { p = {} } = (await usage.findOne(key)) as { p?: Record<string, object> };
+      const [slot] = Object.values(p);
+      const past = { ...slot, t: new Date(Date.now() - 660_000) };
+      const slots = Array.from({ length: each }, (_, at) => [`p.x${started + at}`, past]);
+      await usage.updateOne(key, { $set: Object.fromEntries(slots) });
+    }
+    await consumeIn(connection, 'ours');
+    const { p = {} } = (await usage.findOne(key)) as { p?: object };
+    ok(Object.keys(p).length < 1_010, 'slots that are over are not kept');
+  },
+  count: async () => started,
+  send: (connection) => consume(connection, 'ours'),
+};
+
+/** As another process does: with an engine of its own. */
+const consumeIn = (connection: Connection, id: string): Promise<unknown> =>
+  consume(connection.useDb(connection.name, { useCache: false }), id);
+
+/** Fills a collection up with copies of its first document. */
+async function copies(
+  connection: Connection,
+  name: string,
+  size: number,
+  copy: (row: Record<string, unknown>, at: number) => object,
+): Promise<void> {
+  const collection = connection.collection(name);
+  const row = (await collection.findOne()) as Record<string, unknown>;
+  for (let at = 0; at < size; at += 10_000) {
+    const some = Array.from({ length: Math.min(10_000, size - at) }, (_, offset) => copy(row, at + offset));
+    const { insertedCount } = await collection.insertMany(some, { ordered: false });
+    equal(insertedCount, some.length);
+  }
+}
+
+/** What a process remembers of counters that nobody asks for any more. */
+export async function memory(): Promise<void> {
+  const { uri, dbName, stop } = await quotaWorld();
+  const connection = await open(uri, dbName);
+  await consume(connection, 'first');
+  const held = () => {
+    for (let index = 0; index < 4; index += 1) globalThis.gc?.();
+    const { heapUsed, external } = process.memoryUsage();
+    return heapUsed + external;
+  };
+  ok(globalThis.gc, 'to be run with --expose-gc');
+  console.log('\n### what a process remembers of idle counters\n');
+  console.log('| counters | bytes for each | MB in all |\n| ---: | ---: | ---: |');
+  const before = held();
+  let count = 0;
+  for (const size of [10_000, 100_000, 200_000]) {
+    const more = size - count;
+    await closedLoop({ inFlight: 512, requests: more }, (index) =>
+      consume(connection, `idle ${count + index}`),
+    );
+    count = size;
+    const idle = { '_id.s': /^user:idle /, u: 1 };
+    equal(
+      await connection.collection('tollgate_usage').countDocuments(idle),
+      size,
+      'counters with a unit each',
+    );
+    const bytes = held() - before;
+    console.log(
+      `| ${size.toLocaleString('en')} | ${Math.round(bytes / size)} | ${(bytes / 1e6).toFixed(1)} |`,
+    );
+  }
+  await connection.close();
+  await stop();
+}
