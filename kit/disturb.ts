@@ -64,7 +64,8 @@ export async function disturb(work: Disturbance): Promise<Disturbed> {
 /** Ends a counter's period, as time does: the next write begins another. */
 async function endPeriod(connection: Connection, key: number): Promise<number> {
   const { type, id } = subjectOf(key);
-  const counter = { _id: { s: `${type}:${id}`, f: 'units' }, $expr: { $lt: ['$from', '$$NOW'] } };
+  const begun = { from: { $exists: true }, $expr: { $lt: ['$from', '$$NOW'] } };
+  const counter = { _id: { s: `${type}:${id}`, f: 'units' }, ...begun };
   const { modifiedCount } = await Usage(connection).collection.updateOne(counter as never, [
     { $set: { to: '$$NOW' } },
   ]);
