@@ -8,7 +8,7 @@ const sizes = [10, 1_000, 100_000, 1_000_000];
 /** What a database is filled with. */
 interface Filling {
   readonly title: string;
-  fill(connection: Connection, size: number): Promise<void>;
+  fill(connection: Connection, size: number, uri: string): Promise<void>;
   /** How many there are, to be asserted. */
   count(connection: Connection): Promise<number>;
   send(connection: Connection, index: number): Promise<unknown>;
@@ -23,7 +23,7 @@ export async function curves(): Promise<void> {
     for (const size of sizes) {
       const connection = await furnished(uri, `${dbName}-${index}-${size}`);
       opened.push(connection);
-      await fill(connection, size);
+      await fill(connection, size, uri);
       ok((await count(connection)) >= size, `${title}: ${size}`);
       const loop = { inFlight: 128, requests: 10_000 };
       const name = `${size.toLocaleString('en')} ${title}`;
@@ -65,19 +65,19 @@ let started = 0;
 /** Each started process counts once. Between thousands of them eleven minutes go by: their slots are dated back by as much. */
 const ofStarts: Filling = {
   title: 'processes that were ever started',
-  async fill(connection, size) {
+  async fill(connection, size, uri) {
     const usage = connection.collection('tollgate_usage');
     const key = { _id: { s: 'user:ours', f: 'images' } } as object;
     started = 0;
     for (const each = Math.min(size, 1_000); started < size; started += each) {
-      await consumeIn(connection, 'ours');
+      await consumeIn(uri, connection.name);
       const { p = {} } = (await usage.findOne(key)) as { p?: Record<string, object> };
       const [slot] = Object.values(p);
       const past = { ...slot, t: new Date(Date.now() - 660_000) };
       const slots = Array.from({ length: each }, (_, at) => [`p.x${started + at}`, past]);
       await usage.updateOne(key, { $set: Object.fromEntries(slots) });
     }
-    await consumeIn(connection, 'ours');
+    await consumeIn(uri, connection.name);
     const { p = {} } = (await usage.findOne(key)) as { p?: object };
     ok(Object.keys(p).length < 1_010, 'slots that are over are not kept');
   },
@@ -86,8 +86,11 @@ const ofStarts: Filling = {
 };
 
 /** As another process does: with an engine of its own. */
-const consumeIn = (connection: Connection, id: string): Promise<unknown> =>
-  consume(connection.useDb(connection.name, { useCache: false }), id);
+async function consumeIn(uri: string, dbName: string): Promise<void> {
+  const connection = await open(uri, dbName);
+  await consume(connection, 'ours');
+  await connection.close();
+}
 
 /** Fills a collection up with copies of its first document. */
 async function copies(
@@ -122,7 +125,7 @@ export async function memory(): Promise<void> {
   let count = 0;
   for (const size of [10_000, 100_000, 200_000]) {
     const more = size - count;
-    await closedLoop({ inFlight: 512, requests: more }, (index) =>
+    await closedLoop({ inFlight: 128, requests: more }, (index) =>
       consume(connection, `idle ${count + index}`),
     );
     count = size;
