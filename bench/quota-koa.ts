@@ -21,6 +21,13 @@ export async function throughKoa(): Promise<void> {
     ctx.body = { ok: true };
   };
 
+  /** What a quota says of itself, without the quota. */
+  const headed: Koa.Middleware = (ctx, next) => {
+    ctx.append('RateLimit-Policy', '"images";q=1000000000;w=2592000');
+    ctx.append('RateLimit', '"images";r=999999999;t=777777');
+    return next();
+  };
+
   let used = 0; // of the counter that all variants share
 
   const guarded = (name: string, guards: Koa.Middleware, units: 0 | 1): Variant => ({
@@ -62,6 +69,7 @@ export async function throughKoa(): Promise<void> {
     await compare(
       [
         guarded('authenticate', endpoint(who, answer), 0),
+        guarded('authenticate, the two headers', endpoint(who, headed, answer), 0),
         guarded('authenticate, quota', endpoint(who, quota('images'), answer), 1),
         guarded(
           'authenticate, quota with lease 1,000',

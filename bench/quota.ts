@@ -6,7 +6,7 @@ import { consumeQuota, withQuota } from '../dist/index.js';
 import { startRedis } from '../test/support/redis.js';
 import { tidy } from '../test/support/world.js';
 import { openArrivals } from './arrivals.js';
-import { curves, memory } from './quota-curves.js';
+import { byCounters, byKeys, byStarts, memory } from './quota-curves.js';
 import { throughKoa } from './quota-koa.js';
 import { severalProcesses } from './quota-processes.js';
 import { byHand, closedLoop, consume, consumeKeyed, counted, quotaWorld, zipf } from './quota-world.js';
@@ -211,7 +211,9 @@ const parts: Record<string, () => Promise<void>> = {
     await stop();
   },
 
-  curves,
+  'many counters': byCounters,
+  'many keys': byKeys,
+  'many starts': byStarts,
   memory,
   koa: throughKoa,
   processes: severalProcesses,
