@@ -1,13 +1,13 @@
 import type { Connection } from 'mongoose';
 import { check, type Finding } from '../../kit/check.js';
 import { consume, counterOf, type Desk, feature, type Outcome } from '../../kit/consume.js';
+import { endPeriod } from '../../kit/disturb.js';
 import { randomOf } from '../../kit/random.js';
 import { refuse } from '../../lib/errors.js';
 import type { Terms } from '../../lib/quota/batch.js';
 import { take } from '../../lib/quota/combiner.js';
 import { lockCounters, retune } from '../../lib/quota/counters.js';
 import { transaction } from '../../lib/runtime/transaction.js';
-import { tamper } from './engine.js';
 import { tally } from './tally.js';
 import { witness } from './witness.js';
 
@@ -50,13 +50,14 @@ export async function weather(storm: Storm): Promise<Weathered> {
   const views = connections.map(() => new Map<number, Terms>());
   const random = randomOf(seed);
   const changes: Changes = { done: 0, refused: 0 };
+  const versions = new Map<number, number>();
   const watching = await witness(sound);
   await Promise.all([
     ...connections.map((connection, index) => {
       const desk = deskOf(connection, (key) => views[index]?.get(key) ?? firstTerms);
       return consume({ desk, keys, inFlight, random: randomOf(seed + index + 1), note, met, isOver });
     }),
-    repeat(isOver, () => changeLimit(sound, views, Math.floor(random() * keys), random, changes)),
+    repeat(isOver, () => changeLimit(sound, views, versions, Math.floor(random() * keys), random, changes)),
     repeat(isOver, () => endPeriods(sound, keys, random)),
     storm.fault ? repeat(isOver, storm.fault) : undefined,
   ]);
@@ -94,11 +95,13 @@ async function repeat(isOver: () => boolean, act: () => Promise<unknown>): Promi
 async function changeLimit(
   sound: Connection,
   views: readonly Map<number, Terms>[],
+  versions: Map<number, number>,
   key: number,
   random: () => number,
   changes: Changes,
 ): Promise<void> {
-  const version = Math.max(1, ...views.map((view) => view.get(key)?.version ?? 1)) + 1;
+  const version = (versions.get(key) ?? firstTerms.version) + 1; // none comes twice, whoever has heard of it
+  versions.set(key, version);
   const limit = random() < 0.05 ? null : Math.floor(smallest + random() * (most - smallest));
   const subject = { type: 'user', id: counterOf(key).slice('user:'.length) } as const;
   const terms = { limit, per: 'lifetime', version } as const;
@@ -125,13 +128,5 @@ async function endPeriods(sound: Connection, keys: number, random: () => number)
   const times = turned.get(sound) ?? 0;
   if (times >= 20 || random() > 0.05) return;
   turned.set(sound, times + 1);
-  for (let key = 0; key < keys; key += 1)
-    await tamper(
-      sound,
-      [{ $set: { to: { $cond: [{ $lt: [{ $ifNull: ['$from', '$$NOW'] }, '$$NOW'] }, '$$NOW', '$to'] } } }],
-      {
-        s: counterOf(key),
-        f: feature,
-      },
-    ).catch(() => {});
+  for (let key = 0; key < keys; key += 1) await endPeriod(sound, key).catch(() => {});
 }
