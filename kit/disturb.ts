@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { assignPlan, isTollgateError, Usage } from 'koa-tollgate';
 import type { Connection } from 'mongoose';
-import { subjectOf } from './consume.js';
+import { counterOf, feature, subjectOf } from './consume.js';
 import type { Consumers } from './consumers.js';
 
 export interface Disturbance {
@@ -61,11 +61,10 @@ export async function disturb(work: Disturbance): Promise<Disturbed> {
   return done;
 }
 
-/** Ends a counter's period, as time does: the next write begins another. */
-async function endPeriod(connection: Connection, key: number): Promise<number> {
-  const { type, id } = subjectOf(key);
+/** Ends a counter's period, if it has begun, as time does: the next write begins another. Gives how many it has ended. */
+export async function endPeriod(connection: Connection, key: number): Promise<number> {
   const begun = { from: { $exists: true }, $expr: { $lt: ['$from', '$$NOW'] } };
-  const counter = { _id: { s: `${type}:${id}`, f: 'units' }, ...begun };
+  const counter = { _id: { s: counterOf(key), f: feature }, ...begun };
   const { modifiedCount } = await Usage(connection).collection.updateOne(counter as never, [
     { $set: { to: '$$NOW' } },
   ]);

@@ -17,6 +17,7 @@ import {
   verifyAllAudit,
 } from '../lib/index.js';
 import { startBrowser } from './support/browser.js';
+import { firstMessage } from './support/first-message.js';
 import { browser } from './support/http-browser.js';
 import { client, startStandIn } from './support/oidc.js';
 import { startStytch } from './support/stytch.js';
@@ -55,10 +56,7 @@ async function serving(name: string, env: (url: string) => NodeJS.ProcessEnv = (
   const port = await freePort();
   const url = `http://localhost:${port}`;
   const child = run(name, { ...env(url), PORT: String(port) });
-  const ended = once(child, 'exit').then(([code]) => {
-    throw new Error(`${name}.ts has ended with ${code}`);
-  });
-  await Promise.race([once(child, 'message'), ended]);
+  await firstMessage(child);
   return { port, url, ...clientsOf(url) };
 }
 

@@ -1,4 +1,4 @@
-import { assignPlan, commitReservation, grantCredits, isTollgateError, reserveQuota, resetUsage, syncPlans, updatePlanLimits } from 'koa-tollgate'; // biome-ignore format: a list
+import { assignPlan, commitReservation, grantCredits, isTollgateError, resetUsage, syncPlans, updatePlanLimits } from 'koa-tollgate'; // biome-ignore format: a list
 import type { Connection } from 'mongoose';
 import { consume, counterOf, type Desk, feature, subjectOf } from '../../kit/consume.js';
 import type { Ledger } from '../../kit/ledger.js';
@@ -8,8 +8,9 @@ import { demandOf } from '../../lib/services/plans/demand-of.js';
 import { take } from '../../lib/services/plans/take.js';
 import { BalanceJudge } from './balance-judge.js';
 import { collectionName } from './engine.js';
+import { hold } from './hold.js';
 import type { Changes, Storm, Weathered } from './storm.js';
-import { forStorm, tally } from './tally.js';
+import { tally } from './tally.js';
 import { witness } from './witness.js';
 
 /** Without faults; the one connection more grants, resets, and changes plans. */
@@ -45,8 +46,7 @@ const consumed: Way = async (connection, key, amount) => {
 const heldWith =
   (doubts: Doubts): Way =>
   async (connection, key, amount) => {
-    const held = { connection, subject: subjectOf(key), feature, amount, expiresIn: forStorm };
-    const { id, startedAt } = await reserveQuota(held);
+    const { id, startedAt } = await hold(connection, key, amount);
     const commit = (back: number) => commitReservation({ connection, id, amount: amount - back });
     return { startedAt, giveBack: (back) => doubts.giveBack(key, startedAt, back, () => commit(back)) };
   };

@@ -1,10 +1,11 @@
-import { assignPlan, commitReservation, consumeQuota, isTollgateError, type QuotaState, refundQuota, reserveQuota, shutDown, syncPlans, withQuota } from 'koa-tollgate'; // biome-ignore format: a list
+import { assignPlan, commitReservation, consumeQuota, isTollgateError, type QuotaState, refundQuota, shutDown, syncPlans, withQuota } from 'koa-tollgate'; // biome-ignore format: a list
 import type { Connection } from 'mongoose';
 import { check } from '../../kit/check.js';
 import { consume, type Desk, feature, subjectOf } from '../../kit/consume.js';
 import { randomOf } from '../../kit/random.js';
+import { hold } from './hold.js';
 import type { Changes, Storm, Weathered } from './storm.js';
-import { forStorm, tally } from './tally.js';
+import { tally } from './tally.js';
 import { witness } from './witness.js';
 
 /** Without faults; the one connection more changes plans. */
@@ -57,8 +58,7 @@ const waysTo = (connections: readonly Connection[]): Readonly<Record<string, Way
   },
 
   held: async (connection, key, amount) => {
-    const held = { connection, subject: subjectOf(key), feature, amount, expiresIn: forStorm };
-    const { id, startedAt } = await reserveQuota(held);
+    const { id, startedAt } = await hold(connection, key, amount);
     const giveBack = (back: number) => commitReservation({ connection, id, amount: amount - back });
     return { startedAt, giveBack };
   },

@@ -1,9 +1,6 @@
 import type { Load, Outcome } from '../../kit/consume.js';
 import { Ledger } from '../../kit/ledger.js';
 
-/** Seconds for which a storm's holds stand, most of which nobody settles: were they to expire, units that were granted would not be counted. */
-export const forStorm = 86_400;
-
 /** What a storm notes of its consumptions, of which there are `wanted` at least. */
 export function tally(wanted: number) {
   const ledger = new Ledger();

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { firstMessage } from './first-message.js';
 import type { Moment } from './metered-process.js';
 import { atEnd, type Client, clientsOf, dbName, mongoUri, secret } from './world.js';
 
@@ -25,6 +26,6 @@ export async function startMetered(
     child.kill('SIGKILL');
     await ended;
   });
-  const [port] = (await once(child, 'message')) as [number];
+  const port = await firstMessage(child);
   return { ...clientsOf(`http://127.0.0.1:${port}`), ended, child };
 }

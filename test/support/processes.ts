@@ -2,6 +2,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { SharedOptions } from '../../lib/index.js';
+import { firstMessage } from './first-message.js';
 import { atEnd, type Client, clientsOf, dbName, mongoUri, secret, times } from './world.js';
 
 const program = fileURLToPath(new URL('./app-process.ts', import.meta.url));
@@ -19,6 +20,6 @@ export async function startProcesses(
     for (const child of children) child.kill('SIGKILL');
     await Promise.all(ends);
   });
-  const ports = await Promise.all(children.map(async (child) => (await once(child, 'message'))[0] as number));
+  const ports = await Promise.all(children.map(firstMessage));
   return ports.map((port) => clientsOf(`http://127.0.0.1:${port}`));
 }

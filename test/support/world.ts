@@ -86,16 +86,14 @@ export async function emptyWorld(options: Partial<SharedOptions> = {}) {
 /** Ends the transactions of processes that were killed: MongoDB would keep what they have locked for a minute. */
 export async function endAbandoned(): Promise<void> {
   const $currentOp = { allUsers: true, idleConnections: true, idleSessions: true };
-  const found = await inspector().getClient().db('admin').aggregate([{ $currentOp }]).toArray();
+  const admin = inspector().getClient().db('admin');
+  const found = await admin.aggregate([{ $currentOp }]).toArray();
   const isSession = ({ type }: { type?: string }) => type === 'idleSession';
   const connected = new Set(found.filter((one) => !isSession(one)).map(({ connectionId }) => connectionId));
   const abandoned = found.filter(
     (one) => isSession(one) && one.transaction && !connected.has(one.connectionId),
   );
-  if (abandoned.length === 0) return;
-  if (process.env.SHOW_ABANDONED) console.log('ABANDONED', abandoned.length);
-  const lsids = abandoned.map(({ lsid }) => lsid);
-  await inspector().getClient().db('admin').command({ killSessions: lsids });
+  if (abandoned.length > 0) await admin.command({ killSessions: abandoned.map(({ lsid }) => lsid) });
 }
 
 /** The people and organizations that the demo begins with, its application, and clients for it. */
