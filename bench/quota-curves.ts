@@ -8,15 +8,14 @@ const sizes = [10, 1_000, 100_000, 1_000_000];
 /** What a database is filled with. */
 interface Filling {
   readonly title: string;
+  /** Asserts what it has stored. */
   fill(connection: Connection, size: number, uri: string): Promise<void>;
-  /** How many there are, to be asserted. */
-  count(connection: Connection): Promise<number>;
   send(connection: Connection, index: number): Promise<unknown>;
 }
 
 /** Whether what a request costs grows with what is stored: databases of four sizes beside each other, which take turns. */
 const curve =
-  ({ title, fill, count, send }: Filling) =>
+  ({ title, fill, send }: Filling) =>
   async (): Promise<void> => {
     const { uri, dbName, stop } = await quotaWorld();
     const variants: Variant[] = [];
@@ -25,7 +24,6 @@ const curve =
       const connection = await furnished(uri, `${dbName}-${size}`);
       opened.push(connection);
       await fill(connection, size, uri);
-      ok((await count(connection)) >= size, `${title}: ${size}`);
       const loop = { inFlight: 128, requests: 10_000 };
       const name = `${size.toLocaleString('en')} ${title}`;
       variants.push(counted([name, 'ours'], connection, loop, (at) => send(connection, at)));
@@ -42,7 +40,6 @@ export const byCounters = curve({
     const ids = (at: number) => ({ s: `user:idle ${at}`, f: 'images' });
     await copies(connection, 'tollgate_usage', size, (row, at) => ({ ...row, _id: ids(at) }));
   },
-  count: (connection) => connection.collection('tollgate_usage').estimatedDocumentCount(),
   send: (connection, index) => consume(connection, `ours ${index % 10}`),
 });
 
@@ -56,11 +53,8 @@ export const byKeys = curve({
     }));
     await copies(connection, 'tollgate_claimed_batches', size, (row, at) => ({ ...row, _id: `old ${at}` }));
   },
-  count: (connection) => connection.collection('tollgate_claims').estimatedDocumentCount(),
   send: (connection) => consumeKeyed(connection, 'ours'),
 });
-
-let started = 0;
 
 /** Ten processes count; between them so many others have, eleven minutes ago each time: their slots are dated back by as much. */
 export const byStarts = curve({
@@ -68,8 +62,7 @@ export const byStarts = curve({
   async fill(connection, size, uri) {
     const usage = connection.collection('tollgate_usage');
     const key = { _id: { s: 'user:ours', f: 'images' } } as object;
-    started = 0;
-    for (const each = size / 10; started < size; started += each) {
+    for (let [started, each] = [0, size / 10]; started < size; started += each) {
       await consumeIn(uri, connection.name);
       const { p = {} } = (await usage.findOne(key)) as { p?: Record<string, object> };
       const [slot] = Object.values(p);
@@ -81,7 +74,6 @@ export const byStarts = curve({
     const { p = {} } = (await usage.findOne(key)) as { p?: object };
     ok(Object.keys(p).length < 20, 'slots that are over are not kept');
   },
-  count: async () => started,
   send: (connection) => consume(connection, 'ours'),
 });
 
@@ -103,9 +95,9 @@ async function copies(
   const row = (await collection.findOne()) as Record<string, unknown>;
   for (let at = 0; at < size; at += 10_000) {
     const some = Array.from({ length: Math.min(10_000, size - at) }, (_, offset) => copy(row, at + offset));
-    const { insertedCount } = await collection.insertMany(some, { ordered: false });
-    equal(insertedCount, some.length);
+    await collection.insertMany(some, { ordered: false });
   }
+  ok((await collection.estimatedDocumentCount()) > size, `${name}: ${size} copies`);
 }
 
 /** What a process remembers of counters that nobody asks for any more. */

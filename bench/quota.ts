@@ -99,18 +99,14 @@ const parts: Record<string, () => Promise<void>> = {
     await stop();
   },
 
-  async 'three nodes'() {
-    const { connection, stop } = await quotaWorld({ nodes: 3 });
-    await show('three nodes, one counter, 128 in flight', [
-      counted(['findOneAndUpdate by hand', 'raw'], connection, { inFlight: 128, requests: 2_000 }, () =>
-        byHand.raw(connection, 'raw'),
-      ),
-      counted(['consumeQuota', 'ours'], connection, { inFlight: 128, requests: 20_000 }, () =>
-        consume(connection, 'ours'),
-      ),
-    ]);
-    await stop();
-  },
+  'three nodes': () =>
+    besideOneWrite({
+      nodes: 3,
+      title: 'three nodes, one counter',
+      name: 'consumeQuota',
+      requests: [2_000, 20_000],
+      send: consume,
+    }),
 
   async 'with writes'() {
     const { connection, stop } = await quotaWorld();
@@ -198,18 +194,14 @@ const parts: Record<string, () => Promise<void>> = {
     await stop();
   },
 
-  async keys() {
-    const { connection, stop } = await quotaWorld();
-    await show('an idempotency key with every request, 128 in flight', [
-      counted(['findOneAndUpdate by hand', 'raw'], connection, { inFlight: 128, requests: 3_000 }, () =>
-        byHand.raw(connection, 'raw'),
-      ),
-      counted(['consumeQuota with a key', 'ours'], connection, { inFlight: 128, requests: 12_800 }, () =>
-        consumeKeyed(connection, 'ours'),
-      ),
-    ]);
-    await stop();
-  },
+  keys: () =>
+    besideOneWrite({
+      nodes: 1,
+      title: 'an idempotency key with every request',
+      name: 'consumeQuota with a key',
+      requests: [3_000, 12_800],
+      send: consumeKeyed,
+    }),
 
   'many counters': byCounters,
   'many keys': byKeys,
@@ -218,6 +210,28 @@ const parts: Record<string, () => Promise<void>> = {
   koa: throughKoa,
   processes: severalProcesses,
 };
+
+interface Beside {
+  readonly nodes: number;
+  readonly title: string;
+  readonly name: string;
+  /** Of the counter by hand, and of ours. */
+  readonly requests: readonly [number, number];
+  send(connection: Connection, id: string): Promise<unknown>;
+}
+
+/** One counter of ours, 128 requests in flight, beside one `findOneAndUpdate` for each. */
+async function besideOneWrite({ nodes, title, name, requests: [few, many], send }: Beside): Promise<void> {
+  const { connection, stop } = await quotaWorld({ nodes });
+  const inFlight = 128;
+  await show(`${title}, ${inFlight} in flight`, [
+    counted(['findOneAndUpdate by hand', 'raw'], connection, { inFlight, requests: few }, () =>
+      byHand.raw(connection, 'raw'),
+    ),
+    counted([name, 'ours'], connection, { inFlight, requests: many }, () => send(connection, 'ours')),
+  ]);
+  await stop();
+}
 
 let stored = 0; // notes, of all variants
 
