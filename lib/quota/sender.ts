@@ -175,6 +175,7 @@ export function stateOf(
   const used = u + o + spent;
   if (lim === null) return { used, own: null, capacity: null };
   const { overage = 0 } = lv > terms.version ? {} : terms;
-  const own = Math.max(lim, u) + spent + balances.reduce((sum, { l }) => sum + l, 0);
-  return { used, own, capacity: overage === null ? null : own + Math.max(overage, o) };
+  const granted = spent + balances.reduce((sum, { l }) => sum + l, 0);
+  const capacity = overage === null ? null : Math.max(lim + overage, u + o) + granted;
+  return { used, own: Math.max(lim, u) + granted, capacity };
 }

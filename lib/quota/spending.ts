@@ -12,15 +12,13 @@ const overageOf = ({ overage = 0, version }: Terms): unknown =>
  */
 export function met({ terms, parts }: Batch): object {
   const back = parts.reduce((units, { amount }) => units + Math.max(0, -amount), 0);
-  const without = (field: string) => ({ $subtract: [field, back] });
   const of = { $sum: { $map: { input: '$balances', as: 'b', in: { $add: ['$$b.l', '$$b.s'] } } } };
-  const most = overageOf(terms);
-  const beyond = { $cond: [{ $eq: [most, null] }, null, { $max: [most, without('$o')] }] }; // $add of null is null: no limit
+  const beyond = overageOf(terms);
+  const most = { $max: [{ $add: ['$lim', beyond] }, { $subtract: [{ $add: ['$u', '$o'] }, back] }] };
+  const isUnlimited = { $or: [{ $eq: ['$lim', null] }, { $eq: [beyond, null] }] };
   return {
     used: { $add: ['$u', '$o', spentOf('$balances')] },
-    capacity: {
-      $cond: [{ $eq: ['$lim', null] }, null, { $add: [{ $max: ['$lim', without('$u')] }, of, beyond] }],
-    },
+    capacity: { $cond: [isUnlimited, null, { $add: [most, of] }] },
   };
 }
 
@@ -46,7 +44,7 @@ export function folded({ parts }: Batch): object {
 
 /**
  * Spends what was granted from what expires soonest, the allowance itself expiring with the period and what is beyond it coming
- * last; gives back the other way round.
+ * last; gives back the other way round. What was used beyond a limit, and is more than may be by now, is missing in the allowance.
  */
 export function spent(terms: Terms): object {
   const { overage = 0 } = terms;
@@ -64,8 +62,10 @@ export function spent(terms: Terms): object {
 
 function spread(terms: Terms, more: object): object {
   const beyond = { $ifNull: [overageOf(terms), Number.MAX_SAFE_INTEGER] };
-  const allowance = { i: '', l: { $max: [0, { $subtract: ['$lim', '$u'] }] }, s: '$u', e: '$to' };
-  const last = { i: '+', l: { $max: [0, { $subtract: [beyond, '$o'] }] }, s: '$o', e: never };
+  const tooMuch = { $max: [0, { $subtract: ['$o', beyond] }] };
+  const left = { $max: [0, { $subtract: ['$lim', { $add: ['$u', tooMuch] }] }] };
+  const allowance = { i: '', l: left, s: '$u', e: '$to' };
+  const last = { i: '+', l: more, s: '$o', e: never };
   const pools = {
     $concatArrays: [
       { $sortArray: { input: { $concatArrays: [[allowance], '$balances'] }, sortBy: { e: 1 } } },

@@ -17,7 +17,7 @@ export const isPlain = ({ isFirst, parts }: Batch): boolean =>
 
 /**
  * Counts the whole batch, or leaves the counter as it is: only while all of it fits, in the current period, by the same
- * entitlements, without balances, in time, and once. What is missing comes before any number, and before null.
+ * entitlements, without balances or anything beyond the limit, in time, and once. What is missing comes before any number, and before null.
  *
  * All that is asked stands in the update, for a query by the key alone needs no plan: MongoDB counts in two thirds of the time.
  */
@@ -28,6 +28,7 @@ export function fastStatement(batch: Batch): Statement {
     $and: [
       { $eq: ['$lv', terms.version] },
       { $lt: ['$balances', null] },
+      { $lt: ['$o', null] },
       ...(terms.limit === null ? [] : [{ $lte: ['$u', terms.limit - units] }]),
       { $lt: [`$p.${slot}.n`, sequence] },
       { $lte: ['$from', '$$NOW'] },

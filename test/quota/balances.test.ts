@@ -18,9 +18,10 @@ type Step =
   | { readonly kind: 'grant'; readonly units: number; readonly days: number }
   | { readonly kind: 'expire' }
   | { readonly kind: 'turn'; readonly skipped: boolean }
-  | { readonly kind: 'limit'; readonly limit: number | null };
+  | { readonly kind: 'plan'; readonly limit: number | null; readonly overage: Terms['overage'] };
 
 const units = fc.integer({ min: 1, max: 12 });
+const overages = fc.constantFrom(undefined, 0, 5, null);
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 6,
@@ -38,13 +39,17 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('turn'), skipped: fc.boolean() }) },
   {
     weight: 1,
-    arbitrary: fc.record({ kind: fc.constant('limit'), limit: fc.option(fc.integer({ min: 0, max: 30 })) }),
+    arbitrary: fc.record({
+      kind: fc.constant('plan'),
+      limit: fc.option(fc.integer({ min: 0, max: 30 }), { freq: 8 }),
+      overage: overages,
+    }),
   },
 ) as fc.Arbitrary<Step>;
 
 const rules = fc.record({
   limit: fc.option(fc.integer({ min: 0, max: 30 }), { freq: 8 }),
-  overage: fc.constantFrom(undefined, 0, 5, null),
+  overage: overages,
   rollover: fc.option(
     fc.record({ cap: fc.integer({ min: 1, max: 20 }), periods: fc.integer({ min: 1, max: 3 }) }),
     {
@@ -85,8 +90,8 @@ class Pair {
         return this.#take(each.amounts.map((amount) => ({ amount })));
       case 'give back':
         return this.#take([{ amount: -each.amount, from: this.model.from ?? new Date(0) }]);
-      case 'limit':
-        return this.#renew({ limit: each.limit });
+      case 'plan':
+        return this.#renew({ limit: each.limit, overage: each.overage });
       default:
         if (this.model.from) await this.#tamper(each); // there is a counter by now
     }

@@ -88,14 +88,17 @@ export class Model {
   #capacity({ overage = 0 }: Terms): number {
     if (this.#limit === null || overage === null) return Number.POSITIVE_INFINITY;
     const granted = sumOf(this.balances.map(({ l, s }) => l + s));
-    return Math.max(this.#limit, this.#u) + granted + Math.max(overage, this.#o);
+    return Math.max(this.#limit + overage, this.#u + this.#o) + granted;
   }
 
   #pools(overage: number): Pool[] {
     const model = this;
+    const limit = this.#limit ?? Number.POSITIVE_INFINITY;
+    // Of what the period may have in all, too much of one is too little for the other.
+    const tooMuch = (used: number, most: number) => Math.max(0, used - most);
     const allowance: Pool = {
       expires: (this.to as Date).getTime(),
-      left: this.#limit === null ? Number.POSITIVE_INFINITY : Math.max(0, this.#limit - this.#u),
+      left: Math.max(0, limit - this.#u - tooMuch(this.#o, overage)),
       take: (units) => {
         this.#u += units;
       },
@@ -105,7 +108,7 @@ export class Model {
     };
     const beyond: Pool = {
       expires: Number.POSITIVE_INFINITY,
-      left: Math.max(0, overage - this.#o),
+      left: Math.max(0, overage - this.#o - tooMuch(this.#u, limit)),
       take: (units) => {
         this.#o += units;
       },

@@ -110,8 +110,8 @@ export const rules: readonly Rule[] = [
   {
     rule: 'a missing limit is none that allows everything',
     file: 'spending',
-    text: "$cond: [{ $eq: ['$lim', null] }, null, {",
-    without: "$cond: [{ $lte: ['$lim', null] }, null, {",
+    text: "{ $eq: ['$lim', null] }, { $eq: [beyond, null] }",
+    without: "{ $lte: ['$lim', null] }, { $eq: [beyond, null] }",
     shows: 'a counter without a limit is not unlimited',
   },
   {
@@ -258,9 +258,30 @@ export const rules: readonly Rule[] = [
   {
     rule: 'what is used beyond the limit has a limit, too',
     file: 'spending',
-    text: '$cond: [{ $eq: [most, null] }, null, {',
-    without: '$cond: [true, null, {',
+    text: '{ $eq: [beyond, null] }',
+    without: 'true',
     shows: 'no more is used beyond the limit than the plan allows',
+  },
+  {
+    rule: 'a larger limit holds what was used beyond a smaller one',
+    file: 'spending',
+    text: "$max: [{ $add: ['$lim', beyond] }, {",
+    without: "$max: [{ $add: ['$lim', beyond, '$o'] }, {",
+    shows: 'what was used beyond a limit counts in a larger one',
+  },
+  {
+    rule: 'the fast statement counts where nothing was used beyond the limit',
+    file: 'statements',
+    text: "{ $lt: ['$o', null] },",
+    without: '',
+    shows: 'what was used beyond a limit counts in a larger one that is known',
+  },
+  {
+    rule: 'what was used beyond a smaller limit is missing in the allowance of a larger one',
+    file: 'spending',
+    text: "{ $add: ['$u', tooMuch] }",
+    without: "'$u'",
+    shows: 'what was used beyond a limit is not had twice, of the allowance and of a balance',
   },
   {
     rule: 'what is carried over has a limit',

@@ -83,6 +83,11 @@ async function carriedOf(
   return balances.reduce((sum, { l, s }) => sum + l + s, 0);
 }
 
+/** A limit of ten of which fifteen are used. */
+async function usedBeyond(engine: Engine, connection: Connection): Promise<void> {
+  await begun(engine, connection, 15, termsOf(10, 1, { overage: 5 }));
+}
+
 /** Resolves when what was written until now is acknowledged by a majority. */
 async function majority(connection: Connection): Promise<void> {
   const note = { appendOplogNote: 1, data: { sync: true }, writeConcern: { w: 'majority' } };
@@ -384,6 +389,37 @@ export const scenarios = {
     const first = batchOf(1, [6], { terms, isFirst: true }); // of which only the fold decides
     expect(outcomeOf(await sender.one(first))).to.equal('none');
     expect(outcomeOf(await sender.one(batchOf(2, [5], { terms })))).to.equal('some');
+  },
+
+  'what was used beyond a limit counts in a larger one': async (engine, connection) => {
+    await usedBeyond(engine, connection);
+    const sender = senderOf(engine, connection);
+    const terms = termsOf(20, 2);
+    expect(outcomeOf(await sender.one(batchOf(1, [6], { terms })))).to.equal('none');
+    expect(outcomeOf(await sender.one(batchOf(2, [5], { terms })))).to.equal('some');
+    expect(outcomeOf(await sender.one(batchOf(3, [1], { terms })))).to.equal('none');
+  },
+
+  'what was used beyond a limit counts in a larger one that is known': async (engine, connection) => {
+    await usedBeyond(engine, connection);
+    await tamper(connection, { $set: { lim: 20, lv: 2 } });
+    const batch = batchOf(1, [6], { terms: termsOf(20, 2) });
+    expect(outcomeOf(await senderOf(engine, connection).one(batch))).to.equal('none');
+  },
+
+  'what was used beyond a limit is not had twice, of the allowance and of a balance': async (
+    engine,
+    connection,
+  ) => {
+    await usedBeyond(engine, connection);
+    const [to, e] = [new Date(Date.now() + 60_000), new Date(Date.now() + 120_000)];
+    await tamper(connection, { $set: { to, balances: [{ i: 'a', l: 5, s: 0, e }] } });
+    const sender = senderOf(engine, connection);
+    const terms = termsOf(20, 2);
+    expect(outcomeOf(await sender.one(batchOf(1, [5, 5], { terms })))).to.equal('some');
+    expect(outcomeOf(await sender.one(batchOf(2, [1], { terms })))).to.equal('none');
+    const { u, o, balances } = await counterOf(connection);
+    expect([u, o, balances?.map(({ l }) => l)]).to.deep.equal([15, 5, [0]]);
   },
 
   'no more is carried over than the plan allows': async (engine, connection) => {
