@@ -43,6 +43,8 @@ export interface ClaimRow {
   readonly charge: Position | null;
   readonly refund: Position | null;
   readonly given: number;
+  /** Not there while nothing was given back. */
+  readonly giver?: string;
   readonly answer: StoredAnswer | null;
 }
 
@@ -54,7 +56,7 @@ const keysOf = (o: string) => ({ $gte: { o }, $lt: { o, c: '\u{10ffff}' } });
  *
  * `run` holds it, until `until` unless it says so again; who comes later may then take it over. The part `charge` of a batch was
  * charged for it, if that counted; the part `refund` gives that back, if it counts: then the key is free again. `given` units of
- * the charge were given back before. `answer` is there once the request has been answered well.
+ * the charge were given back before, last by `giver`. `answer` is there once the request has been answered well.
  */
 export const claimSchema = new Schema(
   {
@@ -72,6 +74,7 @@ export const claimSchema = new Schema(
     charge: { type: Schema.Types.Mixed, default: null },
     refund: { type: Schema.Types.Mixed, default: null },
     given: { type: Number, default: 0 },
+    giver: { type: String },
     answer: { type: Schema.Types.Mixed, default: null },
   },
   {

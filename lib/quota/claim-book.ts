@@ -50,6 +50,7 @@ export class ClaimBook {
   readonly #process = randomBytes(9).toString('base64url');
   readonly #running = new Set<Claim>();
   #runs = 0;
+  #gifts = 0;
   #isWatching = false;
 
   constructor(connection: Connection) {
@@ -141,9 +142,11 @@ export class ClaimBook {
   async give(claim: Claim, units: number): Promise<boolean> {
     const [before, given] = [claim.given, claim.given + units];
     const q = { refund: claim.refund, given: { $lte: before } };
+    this.#gifts += 1;
+    const giver = `${this.#process}.${this.#gifts}`; // another state of the key may have given as much
     claim.given = given;
     try {
-      return await this.#set(claim, { given }, (row) => row.given === given, q);
+      return await this.#set(claim, { given, giver }, (row) => row.giver === giver, q);
     } catch (error) {
       if (isTollgateError(error, 'overloaded')) claim.given -= units; // it was not sent
       throw error;

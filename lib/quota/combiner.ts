@@ -69,7 +69,8 @@ const [glance, denied] = [100, 500];
  * a turn of the event loop into one command. Two batches of a counter are under way at most; meanwhile the next ones gather. The
  * database decides on each, whatever other processes do.
  *
- * Whoever has waited for 1.5 s is refused. What is counted for them all the same is given back, once that is known.
+ * Whoever has waited for 1.5 s is refused. What is counted for them all the same is given back, once that is known, or stays with
+ * their idempotency key.
  */
 class Combiner {
   readonly #connection: Connection;
@@ -278,6 +279,7 @@ class Combiner {
     if (answer === 'late') return this.#sendAnew(shipment);
     const at = this.#clock.now();
     const isAhead = parts.some((part) => part.isAhead);
+    const left: Claim[] = [];
     fold(parts, answer).forEach(({ counts: granted, used }, index) => {
       const part = parts[index] as Waiting;
       const taken = takenOf(answer, { counts: granted, used }, at);
@@ -291,9 +293,11 @@ class Combiner {
       if (part.claim && !(granted && part.amount > 0))
         void this.#release(part.claim, () => part.resolve(taken));
       else if (!part.over) part.resolve(taken);
+      else if (part.claim) left.push(part.claim);
       else if (granted && part.amount > 0) this.#giveBack(part, taken.from);
     });
     if (hasClaims(shipment)) await this.#record(shipment, answer, at);
+    for (const claim of left) void this.#claims.letGo(claim).catch(() => {}); // the next one with the key goes on with its charge, in ten seconds at the latest
     this.#free(shipment);
   }
 
@@ -327,8 +331,8 @@ class Combiner {
     else this.#rest(line);
   }
 
-  #giveBack({ key, terms, amount, claim }: Waiting, from: Date): void {
-    this.take({ key, terms, amount: -amount, from, claim }).catch(() => {}); // lost, then: too few are granted, never too many
+  #giveBack({ key, terms, amount }: Waiting, from: Date): void {
+    this.take({ key, terms, amount: -amount, from }).catch(() => {}); // lost, then: too few are granted, never too many
   }
 
   #refuse(part: Waiting, code: 'overloaded' | 'database_unavailable'): void {

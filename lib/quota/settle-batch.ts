@@ -2,15 +2,25 @@ import type { Connection } from 'mongoose';
 import type { Position } from '../models/claim.js';
 import { Usage, type UsageKey } from '../models/usage.js';
 import { database } from '../runtime/database.js';
-import { type Batch, fold, type Outcome } from './batch.js';
+import { type Batch, type Fate, fold, type Outcome } from './batch.js';
 import { claimBook } from './claim-book.js';
 import { type BatchRow, claimStore } from './claim-store.js';
 import { databaseClock } from './database-clock.js';
 import { Sender } from './sender.js';
 import { type Taken, takenOf } from './taken.js';
 
+/** What a part of a batch met, with what it was. */
+export interface Charge extends Taken {
+  readonly amount: number;
+  /** Whose counter it was. */
+  readonly feature: string;
+}
+
 /** `none`: it was not counted and never will be; `lost`: nobody can tell any more. */
-export type Fortune = Taken | 'none' | 'lost';
+export type Fortune = Charge | 'none' | 'lost';
+
+/** For whoever only gives back: no newer ones than a counter has. */
+export const anyTerms = { limit: null, per: 'lifetime', version: 0 } as const;
 
 /** Milliseconds after which a counter may have forgotten what a process did last: a minute before it does. */
 const forgotten = 9 * 60_000;
@@ -36,8 +46,9 @@ export function positionIn(row: BatchRow, position: number): Fortune | undefined
   const index = row.parts.findIndex(({ i }) => i === position);
   if (row.outcome === 'void' || index === -1) return 'none';
   const { at, ...outcome } = row.outcome;
-  const fate = fold(partsOf(row), outcome)[index];
-  return fate ? takenOf(outcome, fate, at) : 'none';
+  const fate = fold(partsOf(row), outcome)[index] as Fate;
+  const { amount } = row.parts[index] as BatchRow['parts'][number];
+  return { ...takenOf(outcome, fate, at), amount, feature: row.feature };
 }
 
 const partsOf = ({ parts }: BatchRow): Batch['parts'] =>
@@ -50,7 +61,7 @@ async function settle(
   key: UsageKey,
 ): Promise<Fortune> {
   const { slot, sequence, deadline, overage } = row;
-  const terms = { limit: null, per: 'lifetime', version: 0, overage } as const;
+  const terms = { ...anyTerms, overage };
   const batch: Batch = { key, terms, parts: partsOf(row), slot, sequence, deadline, isFirst: false };
   const age = databaseClock(connection).now().getTime() - deadline.getTime();
   const isFenced = age < forgotten && (await fence(connection, batch));

@@ -5,12 +5,15 @@ import { type Claim, claimBook } from './claim-book.js';
 import { claimStore, type JudgedRow } from './claim-store.js';
 import { take } from './combiner.js';
 import { databaseClock } from './database-clock.js';
-import { type Fortune, positionIn, settlePosition } from './settle-batch.js';
+import type { Demand } from './group-commit.js';
+import { anyTerms, type Charge, type Fortune, positionIn, settlePosition } from './settle-batch.js';
 import { ClaimTaken, type Take, type Taken } from './taken.js';
 
 /** What is charged for a key, and the claim that it hangs on. */
 export interface Charged {
   readonly taken: Taken;
+  /** What was asked for, by whoever was charged: since then a price may have changed, or whatever tells the amount. */
+  readonly demand: Demand;
   readonly claim: Claim;
 }
 
@@ -20,7 +23,8 @@ interface Answered {
 
 /**
  * Takes units of a quota once for a key, as `take` does. Whoever comes later with the key gets the answer that was kept; where there is
- * none, since the first one has failed or its process died, they go on with what was charged then.
+ * none, since the first one has failed or its process died, they go on with what was charged then; where a part of that was given back, it is
+ * charged anew, and the rest goes back, too.
  *
  * @throws {TollgateError} `idempotency_mismatch` (422), `idempotency_in_progress` (409), `overloaded`, `database_unavailable` (503)
  */
@@ -31,20 +35,29 @@ export async function takeOnce(
 ): Promise<Charged | Answered> {
   return again(async () => {
     const taken = await tryTake(connection, request, claim);
-    if (taken) return { taken, claim };
+    if (taken) return { taken, demand: request, claim };
     const row = await standing(connection, claim);
     if (row?.answer) return { answer: row.answer };
-    return row && charged(await handedOn(connection, row, claim));
+    const met = row && charged(request, await handedOn(connection, row, claim));
+    return met && (met.claim.given > 0 ? returned(connection, met) : met);
   });
+}
+
+/** Gives back what is left of a charge: then the key is free. */
+async function returned(
+  connection: Connection,
+  { taken: { from }, demand, claim }: Charged,
+): Promise<undefined> {
+  await tryTake(connection, { ...demand, amount: claim.given - demand.amount, from }, claim);
 }
 
 /** The same for callers without an answer: everybody gets the charge itself, as soon as it is known. */
 export async function resultOnce(connection: Connection, request: Take, claim: Claim): Promise<Charged> {
   return again(async () => {
     const taken = await tryTake(connection, request, claim);
-    if (taken) return { taken, claim };
+    if (taken) return { taken, demand: request, claim };
     const row = await standing(connection, claim, true);
-    return row && charged(await resultOf(connection, row, claim));
+    return row && charged(request, await resultOf(connection, row, claim));
   });
 }
 
@@ -102,12 +115,17 @@ async function freed(connection: Connection, { _id: key, run }: JudgedRow): Prom
 }
 
 interface Handed {
-  readonly taken?: Taken | undefined;
+  readonly charge?: Charge | undefined;
   readonly claim: Claim;
 }
 
-const charged = (handed: Handed | undefined): Charged | undefined =>
-  handed?.taken && { taken: handed.taken, claim: handed.claim };
+function charged({ key, terms }: Demand, handed: Handed | undefined): Charged | undefined {
+  if (!handed?.charge) return undefined;
+  const { charge, claim } = handed;
+  const { amount, feature: f } = charge;
+  const demand = { key: { s: key.s, f }, terms: f === key.f ? terms : anyTerms, amount };
+  return { taken: charge, demand, claim };
+}
 
 /** The charge of a claim, which is its result, as soon as it is known. */
 async function resultOf(connection: Connection, row: JudgedRow, claim: Claim): Promise<Handed | undefined> {
@@ -115,7 +133,7 @@ async function resultOf(connection: Connection, row: JudgedRow, claim: Claim): P
   if (known === undefined) return handedOn(connection, row, claim);
   if (isCounted(known)) {
     const { run, charge, given } = row;
-    return { taken: known, claim: { ...claim, run, charge, given, isHeld: true } };
+    return { charge: known, claim: { ...claim, run, charge, given, isHeld: true } };
   }
   return freed(connection, row);
 }
@@ -132,14 +150,14 @@ async function handedOn(connection: Connection, row: JudgedRow, claim: Claim): P
   if (charge === 'none') return freed(connection, row);
   const own = await claimBook(connection).takeOver(row, claim);
   if (!own) throw refuse('idempotency_in_progress');
-  return { taken: charge, claim: own };
+  return { charge, claim: own };
 }
 
 /**
  * What is charged for a claim; undefined: it is of a request that nothing is charged for. What nobody can tell any more counts as not
  * charged: then it is charged anew, so that never too much is granted.
  */
-async function chargeOf(connection: Connection, row: JudgedRow): Promise<Taken | 'none' | undefined> {
+async function chargeOf(connection: Connection, row: JudgedRow): Promise<Charge | 'none' | undefined> {
   const { s: subject } = row._id;
   if (!row.charge) return undefined;
   if (row.refund && (await settlePosition(connection, row.refund, subject)) !== 'none') return 'none';
@@ -147,4 +165,4 @@ async function chargeOf(connection: Connection, row: JudgedRow): Promise<Taken |
   return isCounted(charge) ? charge : 'none';
 }
 
-const isCounted = (fortune: Fortune): fortune is Taken => typeof fortune === 'object' && fortune.granted;
+const isCounted = (fortune: Fortune): fortune is Charge => typeof fortune === 'object' && fortune.granted;

@@ -74,6 +74,13 @@ export const rules: readonly Rule<keyof typeof scenarios>[] = [
     shows: 'what is counted for a caller who was refused goes back',
   },
   {
+    rule: 'what a key was charged stays with it',
+    file: 'combiner',
+    text: 'else if (part.claim) left.push(part.claim);',
+    without: 'else if (part.claim) this.#giveBack(part, taken.from);',
+    shows: 'what is counted for a caller with a key who was refused stays with the key',
+  },
+  {
     rule: 'no more is spent of a block than is left',
     file: 'leases',
     text: 'lease.left < amount || ',

@@ -29,12 +29,18 @@ const outcomeOf = (attempt: Promise<{ readonly granted: boolean }>): Promise<str
 
 const claimKey: ClaimKey = { o: 'user:one', c: 'test', s: 'user:one', m: '', r: '', f: '', k: 'a' };
 
-const claimOf = ({ book }: Engine, connection: Connection, hash = 'the same') =>
-  book.claimBook(connection).claim(claimKey, hash, 60_000);
+const claimOf = ({ book }: Engine, connection: Connection, hash = 'the same', k = claimKey.k) =>
+  book.claimBook(connection).claim({ ...claimKey, k }, hash, 60_000);
 
-/** Takes units once for the key that all of these have. */
-const once = (engine: Engine, connection: Connection, amount: number, hash?: string): Promise<string> => {
-  const claim = claimOf(engine, connection, hash);
+/** Takes units once for a key, which all of these have by default. */
+const once = (
+  engine: Engine,
+  connection: Connection,
+  amount: number,
+  hash?: string,
+  k?: string,
+): Promise<string> => {
+  const claim = claimOf(engine, connection, hash, k);
   const met = engine.once.takeOnce(connection, { key, terms: termsOf(10), amount }, claim);
   return outcomeOf(met.then((charged) => ('taken' in charged ? charged.taken : { granted: false })));
 };
@@ -44,6 +50,10 @@ const forsake = () =>
   inspector()
     .collection('tollgate_claims')
     .updateMany({}, { $set: { until: new Date(0) } });
+
+/** Whether nobody holds the key any more. */
+const isLetGo = async ({ store }: Engine, connection: Connection): Promise<boolean> =>
+  (await store.claimStore(connection).read(claimKey))?.isLetGo === true;
 
 /** A batch with a key, as its process has entered it and not sent it yet. */
 async function entered(engine: Engine, connection: Connection) {
@@ -200,6 +210,26 @@ export const scenarios = {
     expect([refused, counted]).to.deep.equal(['database_unavailable', 5]);
     await settles(connection, (u) => u === 2);
     expect(await used(connection)).to.equal(2);
+  },
+
+  'what is counted for a caller with a key who was refused stays with the key': async (
+    engine,
+    connection,
+  ) => {
+    const slow = await connect(undefined, { appName: 'slow' });
+    await begun(engine, slow, 1);
+    await once(engine, slow, 1, 'another', 'b'); // so that this is no first batch
+    const restore = await failing(connection, 'slow', {
+      failCommands: ['findAndModify', 'find'],
+      blockConnection: true,
+      blockTimeMS: 600,
+      writeConcernError: { code: 64, errmsg: 'no majority yet' }, // the write is done, and nobody is told
+    });
+    const refused = await once(engine, slow, 3);
+    await restore();
+    await until(async () => (await isLetGo(engine, connection)) || (await used(connection)) < 5);
+    const retried = await once(engine, await connect(), 3);
+    expect([refused, retried, await used(connection)]).to.deep.equal(['database_unavailable', 'granted', 5]);
   },
 
   'a block is spent once': async (engine, connection) => {

@@ -145,6 +145,18 @@ describe('consumeQuota with an idempotencyKey', () => {
     expect(await Claims(inspector()).countDocuments()).to.equal(1);
   });
 
+  for (const [where, other] of [
+    ['in one process', 0],
+    ['in two processes', 1],
+  ] as const)
+    it(`gives back once of two that give back as much, one after the other, ${where}`, async () => {
+      const { consume, refund } = await consumers();
+      const [first, second] = [await consume(0, { amount: 30 }), await consume(other, { amount: 30 })];
+      await refund(0, first, 10);
+      await refund(other, second, 10);
+      expect(await used()).to.equal(20);
+    });
+
   it('is charged once when the answer was lost, as soon as nobody can be at it any more', async function () {
     this.timeout(30_000);
     const { consume, connections } = await consumers();

@@ -24,7 +24,8 @@ export async function consumeOnce(connection: Connection, wanted: Wanted, claim:
   if (!met.taken.granted && (await hasReturned(connection, demand)))
     met = await takeOnce(connection, demand, claim);
   if ('answer' in met) return met;
-  const state = quotaState(demand.key.f, demand.amount, met.taken);
-  if (!met.taken.granted) throw await exceeded(connection, demand, state);
-  return { state: refundableAs(state, demand, met.claim), claim: met.claim };
+  const { taken, demand: charged, claim: own } = met;
+  const state = quotaState(charged.key.f, charged.amount, taken);
+  if (!taken.granted) throw await exceeded(connection, demand, state);
+  return { state: refundableAs(state, charged, own), claim: own };
 }

@@ -52,12 +52,13 @@ export async function consumeQuota(wanted: Consumption): Promise<QuotaState> {
   const own = claimOfCall(connection, asked, wanted);
   const known = demandOf(connection, asked);
   const demand = known instanceof Promise ? await known : known;
-  const { taken, claim } = own
+  const met = own
     ? await takenOnce(connection, demand, own)
-    : { taken: await takeOf(connection, demand, lease), claim: undefined };
-  const state = quotaState(demand.key.f, demand.amount, taken);
+    : { taken: await takeOf(connection, demand, lease), demand, claim: undefined };
+  const { taken, demand: charged, claim } = met;
+  const state = quotaState(charged.key.f, charged.amount, taken);
   if (!taken.granted) throw await exceeded(connection, demand, state);
-  return refundableAs(state, demand, claim);
+  return refundableAs(state, charged, claim);
 }
 
 async function takenOnce(connection: Connection, demand: Take, claim: Claim): Promise<Charged> {
