@@ -1,8 +1,7 @@
-import type { Connection, PipelineStage } from 'mongoose';
+import type { Connection, PipelineStage, Types } from 'mongoose';
 import { Memberships } from '../models/membership.js';
 import { Roles } from '../models/role.js';
 import { type SubscriptionNow, Subscriptions, timeLeft } from '../models/subscription.js';
-import { objectId } from '../runtime/ids.js';
 import { Snapshot } from '../runtime/snapshot.js';
 import { type Subject, subjectKey } from '../runtime/subject.js';
 import { type ReadSubscription, subscriptionsRead } from './plans/entitlements-of.js';
@@ -30,16 +29,19 @@ export interface Foreseen {
   readonly subscriptions: readonly SubscriptionNow[];
 }
 
+/** For whom it is read. */
+export interface Asked {
+  /** The id of the user, as a text. */
+  readonly userId: string;
+  /** That the request names; null: none. */
+  readonly organization: Types.ObjectId | null;
+}
+
 /**
- * The stages that read all that for the first of `users`, by the user's id in `user`, of which `userId` is the text: of the organization that a request names,
- * or where it names none of two, which is enough to tell whether there is just one. Nothing for a malformed id.
+ * The stages that read all that for whoever is `asked` for, the first of `users`, by the user's id in `user`: of the organization that is `named`,
+ * or where none is, of two, which is enough to tell whether there is just one.
  */
-export function foresight(
-  connection: Connection,
-  { userId, organizationId }: { readonly userId: string; readonly organizationId: string | undefined },
-): Facet {
-  const named = objectId(organizationId);
-  if (organizationId !== undefined && !named) return [];
+export function foresight(connection: Connection, named: boolean): Facet {
   const held = { $ifNull: [{ $arrayElemAt: ['$users.roles', 0] }, []] };
   const added = { $map: { input: '$memberships', in: { $concat: [extensionOf(''), '$$this.role'] } } };
   return [
@@ -48,7 +50,8 @@ export function foresight(
         from: Memberships(connection).collection.name,
         localField: 'user',
         foreignField: 'user',
-        pipeline: inOrganization(connection, named ? { organization: named } : {}),
+        let: { named: '$asked.organization' },
+        pipeline: inOrganization(connection, named ? { $expr: { $eq: ['$organization', '$$named'] } } : {}),
         as: 'memberships',
       },
     },
@@ -62,7 +65,7 @@ export function foresight(
         as: 'global',
       },
     },
-    subscriptionOf(connection, 'user', { $literal: userId }),
+    subscriptionOf(connection, 'user', '$asked.userId'),
   ];
 }
 
@@ -84,7 +87,7 @@ const inOrganization = (connection: Connection, which: object): Facet => [
   subscriptionOf(connection, 'organization', { $toString: '$organization._id' }),
 ];
 
-function subscriptionOf(connection: Connection, type: Subject['type'], id: object) {
+function subscriptionOf(connection: Connection, type: Subject['type'], id: unknown) {
   const whose = { $match: { 'subject.type': type, $expr: { $eq: ['$subject.id', '$$id'] } } };
   const pipeline = [whose, timeLeft];
   const from = Subscriptions(connection).collection.name;

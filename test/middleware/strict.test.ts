@@ -22,7 +22,19 @@ import {
 } from '../../lib/index.js';
 import { idOf } from '../support/admins.js';
 import { watchCommands } from '../support/commands.js';
-import { clientsOf, connect, inspector, serve, times, until, world } from '../support/world.js';
+import { failPoint } from '../support/fail-point.js';
+import { startProxy } from '../support/proxy.js';
+import {
+  atEnd,
+  clientsOf,
+  connect,
+  inspector,
+  mongoUri,
+  serve,
+  times,
+  until,
+  world,
+} from '../support/world.js';
 
 function show(ctx: ParameterizedContext): void {
   const { organization, membership, tier, limits, quota } = ctx.state as Record<string, unknown>;
@@ -47,9 +59,9 @@ async function guarded(shared: SharedOptions) {
   return clientsOf(await serve(app));
 }
 
-async function strictly() {
+async function strictly(options: { readonly appName?: string } = {}) {
   const given = await world();
-  const connection = await connect(undefined, { monitorCommands: true });
+  const connection = await connect(undefined, { monitorCommands: true, ...options });
   const shared = { ...given.shared, connection, strict: true };
   const { acme, globex } = given;
   await saveRole({ connection, organizationId: globex, name: 'clerk', permissions: ['organization.manage'] });
@@ -175,17 +187,51 @@ describe('a route with session, organization and permission in strict mode', () 
     await paid().expect(200);
   });
 
-  it('lets requests that come together share a command, each for its own organization', async () => {
-    const { ada, acme, connection, shared, commands } = await strictly();
+  it('lets requests that come together share a few commands, each for its own session and organization', async () => {
+    const { ada, bob, acme, globex, connection, shared, commands } = await strictly({ appName: 'strictly' });
     const owner = await idOf(connection, 'ada');
     const other = await createOrganization({ ...shared, name: 'Other', slug: 'other', owner });
+    const wishes = [
+      [ada, acme, 'acme'],
+      [bob, globex, 'globex'],
+      [ada, other.id, 'other'],
+      [ada, 'none', 404],
+      [bob, undefined, 'globex'],
+      [bob, acme, 404],
+    ] as const;
+    await failPoint({ appName: 'strictly', failCommands: ['aggregate'], blockTimeMS: 300, times: 2 });
     commands.length = 0;
     const answers = await Promise.all(
-      times(20, (index) => ada.get('/here').set('X-Organization-Id', index % 2 ? acme : other.id)),
+      times(60, (index) => {
+        const [client, id] = wishes[index % 6] ?? expect.fail();
+        return id ? client.get('/here').set('X-Organization-Id', id) : client.get('/here');
+      }),
     );
-    const slugs = answers.map(({ body }) => body.organization.slug);
-    expect(slugs).to.deep.equal(times(20, (index) => (index % 2 ? 'acme' : 'other')));
+    const met = answers.map(({ body, status }) => body.organization?.slug ?? status);
+    expect(met).to.deep.equal(times(60, (index) => wishes[index % 6]?.[2]));
     expect(new Set(commands)).to.deep.equal(new Set(['aggregate']));
-    expect(commands.length).to.be.within(2, 20);
+    expect(commands.length).to.be.within(3, 30);
+  });
+
+  it('never shares a command that began before a request came, with whoever else is waiting for it', async () => {
+    const { shared } = await world();
+    const { hostname, port } = new URL(mongoUri());
+    const proxy = await startProxy({ host: hostname, port: Number(port) });
+    atEnd(() => proxy.close());
+    const connection = await connect(`mongodb://127.0.0.1:${proxy.port}/?directConnection=true`, {
+      monitorCommands: true,
+    });
+    const { as } = await guarded({ ...shared, connection, strict: true });
+    const [ada, bob] = [await as('ada@example.com'), await as('bob@example.com')];
+    const commands = watchCommands(connection);
+    proxy.delayReplies(500);
+    commands.length = 0;
+    const early = bob.get('/alone').then(({ status }) => status);
+    await until(() => commands.includes('aggregate'));
+    await inspector()
+      .collection('tollgate_sessions')
+      .updateMany({}, { $set: { revokedAt: new Date() } });
+    await ada.get('/alone').expect(401);
+    await early;
   });
 });

@@ -1,14 +1,13 @@
-import type { Connection, Types } from 'mongoose';
+import type { Connection } from 'mongoose';
 import { refuse } from '../../errors.js';
-import { Sessions, type StoredSession } from '../../models/session.js';
-import { credentialPaths, type StoredUser, Users } from '../../models/user.js';
+import { Users } from '../../models/user.js';
 import { freshCache } from '../../runtime/fresh-cache.js';
-import { objectId } from '../../runtime/ids.js';
 import type { Snapshot } from '../../runtime/snapshot.js';
 import type { User } from '../../runtime/user.js';
-import { type Foreseen, foresight, snapshotOf } from '../foresight.js';
+import { snapshotOf } from '../foresight.js';
 import { asUser } from '../identity/as-user.js';
 import { asSession, type Session } from './as-session.js';
+import { foreseeSession, type Joined, readSession } from './read-session.js';
 
 /** A session that counts now, with its user. Frozen: several requests share it. */
 export interface LiveSession {
@@ -27,23 +26,21 @@ export interface SessionOf {
 const live = freshCache<LiveSession>(50_000);
 
 /**
- * The session that an access token speaks of, with its user: in one command, and remembered until either changes; then it is there at once.
+ * The session that an access token speaks of, with its user: in one command, which it may share with others, and remembered until either changes; then it is there at once.
  *
  * @throws {TollgateError} `session_revoked` (401) when it has ended or expired, or a credential changed since;
  *   `user_inactive` (403); `database_unavailable` (503)
  */
 export function sessionOf(connection: Connection, which: SessionOf): LiveSession | Promise<LiveSession> {
   const known = live(connection).known(which.sessionId, which.strict);
-  return known && !known.session.isExpired
-    ? requireLive(known, which.userId)
-    : readSession(connection, which);
+  return known && !known.session.isExpired ? requireLive(known, which.userId) : loaded(connection, which);
 }
 
-async function readSession(
+async function loaded(
   connection: Connection,
   { sessionId, userId, strict }: SessionOf,
 ): Promise<LiveSession> {
-  const load = async () => judge(connection, await find(connection, sessionId), userId);
+  const load = async () => judge(connection, await readSession(connection, sessionId), userId);
   const subjects = [`session:${sessionId}`, `user:${userId}`];
   const sessions = live(connection);
   let found = await sessions.get(sessionId, subjects, load, strict);
@@ -80,38 +77,13 @@ export async function foreseenSession(
   }: Omit<SessionOf, 'strict'> & { readonly organizationId: string | undefined },
 ): Promise<ForeseenSession> {
   const load = async () => {
-    const found = await find(connection, sessionId, foresight(connection, { userId, organizationId }));
+    const found = await foreseeSession(connection, sessionId, { userId, organizationId });
     const live = judge(connection, found, userId);
     const snapshot = snapshotOf(connection, live.user, found ?? {}, organizationId !== undefined);
     return { ...live, snapshot };
   };
   const key = JSON.stringify([sessionId, userId, organizationId]);
   return requireLive(await foreseen(connection).get(key, [], load, true), userId);
-}
-
-type Joined = StoredSession &
-  Partial<Foreseen> & {
-    _id: Types.ObjectId;
-    now: Date;
-    users: (StoredUser & { _id: Types.ObjectId })[];
-  };
-
-const hidden = Object.fromEntries(credentialPaths.map((path) => [`users.${path}`, 0]));
-
-async function find(
-  connection: Connection,
-  sessionId: string,
-  further: ReturnType<typeof foresight> = [],
-): Promise<Joined | undefined> {
-  const users = Users(connection).collection.name;
-  const [found] = await Sessions(connection).aggregate<Joined>([
-    { $match: { _id: objectId(sessionId) } },
-    { $lookup: { from: users, localField: 'user', foreignField: '_id', as: 'users' } },
-    ...further,
-    { $project: { ...hidden, currentHash: 0, previousHash: 0 } },
-    { $set: { now: '$$NOW' } },
-  ]);
-  return found;
 }
 
 function judge(connection: Connection, found: Joined | undefined, userId: string): LiveSession {
