@@ -1,7 +1,7 @@
 import type { DefaultContext, Middleware, Next, ParameterizedContext } from 'koa';
 import compose from 'koa-compose';
 import type { ErrorCode } from '../errors.js';
-import { nothingFollows } from '../runtime/connection.js';
+import { guardsFollow, tellGuards } from '../runtime/connection.js';
 import { composedOf, descriptionOf, partsOf } from './described.js';
 import type { Guard } from './guard.js';
 
@@ -139,12 +139,17 @@ export function endpoint<
 ): Middleware;
 export function endpoint(...middlewares: Middleware[]): Middleware {
   const composed = compose(middlewares);
-  if (middlewares.flatMap(partsOf).some(decides)) return composedOf(composed, middlewares);
-  const alone: Middleware = (ctx, next) => {
-    nothingFollows(ctx);
-    return composed(ctx, next);
+  const follow = middlewares.flatMap(partsOf).some(decides);
+  const telling: Middleware = (ctx, next) => {
+    const before = guardsFollow(ctx);
+    if (follow === before) return composed(ctx, next);
+    tellGuards(ctx, follow);
+    return composed(ctx, () => {
+      tellGuards(ctx, before); // what comes behind the endpoint, it knows nothing of
+      return next();
+    });
   };
-  return composedOf(alone, middlewares);
+  return composedOf(telling, middlewares);
 }
 
 /** What guards refuse with that decide by organizations, rights or plans, which a strict `authenticate()` reads for them. */

@@ -39,13 +39,13 @@ export function strictOf(ctx: ParameterizedContext, given: boolean): Strictness 
 
 const alone = Symbol('koa-tollgate.alone');
 
-/** Says that no guard of the endpoint decides by what a strict `authenticate()` could read for it, so that it need not. */
-export function nothingFollows(ctx: ParameterizedContext): void {
-  (ctx as { [alone]?: true })[alone] = true;
+/** Says whether guards decide by what a strict `authenticate()` could read for them; where none does, it need not. */
+export function tellGuards(ctx: ParameterizedContext, follow: boolean): void {
+  (ctx as { [alone]?: boolean })[alone] = !follow;
 }
 
-/** True unless that was said. */
-export const guardsFollow = (ctx: ParameterizedContext): boolean => !(ctx as { [alone]?: true })[alone];
+/** What was said last; true where nothing was. */
+export const guardsFollow = (ctx: ParameterizedContext): boolean => !(ctx as { [alone]?: boolean })[alone];
 
 /** Lets the guards that follow on a strict request decide by what was read just now. */
 export function foresee(ctx: ParameterizedContext, snapshot: Snapshot): void {

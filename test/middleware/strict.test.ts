@@ -7,6 +7,7 @@ import {
   authRouter,
   createOrganization,
   endpoint,
+  type Guard,
   Memberships,
   organization,
   problems,
@@ -110,6 +111,31 @@ describe('a route with session, organization and permission in strict mode', () 
     await ada.get(`/at/${acme}`).expect(200);
     expect(joins[1]).to.be.greaterThan(1);
     expect(joins.length).to.equal(2);
+  });
+
+  it('sends as few below an endpoint that needs none of it: behind it, in it, or called by it', async () => {
+    const { shared, acme, commands } = await strictly();
+    const [signedIn, inside] = [authenticate(shared), organization()];
+    const manages = requirePermission('organization.manage');
+    const passing = () => endpoint((_ctx, next) => next());
+    const inner = new Router().get('/called', endpoint(signedIn, inside, manages, show));
+    const router = new Router();
+    router.get('/behind', passing(), endpoint(signedIn, inside, manages, show));
+    router.get('/plain', passing(), signedIn, inside, manages, show);
+    router.get('/in', endpoint(passing() as Guard, signedIn, inside, manages, show));
+    router.get('/called', endpoint(inner.routes() as Guard));
+    const app = new Koa();
+    app.use(problems()).use(authRouter(shared).routes()).use(router.routes());
+    const { as } = clientsOf(await serve(app));
+    const ada = await as('ada@example.com', { 'X-Organization-Id': acme });
+    const costs: Record<string, string[]> = {};
+    for (const path of ['/behind', '/plain', '/in', '/called']) {
+      commands.length = 0;
+      await ada.get(path).expect(200);
+      costs[path] = [...commands];
+    }
+    const one = ['aggregate'];
+    expect(costs).to.deep.equal({ '/behind': one, '/plain': one, '/in': one, '/called': one });
   });
 
   it('finds what the guards find that remember', async () => {

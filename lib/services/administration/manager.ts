@@ -21,7 +21,8 @@ type By = Readonly<Actor> & { readonly roleNames: RoleNames };
 export type Act = readonly [action: ManagementAction, targets: readonly string[]];
 
 /**
- * Refuses what the management rules of whoever acts do not allow, as the transaction of `session` sees them, and their API key without the scope for it.
+ * Refuses what the management rules of whoever acts do not allow, as the transaction of `session`, or without one the database, sees them, and their API key
+ * without the scope for it.
  *
  * @throws {TollgateError} `permission_missing` (403)
  */
@@ -40,12 +41,13 @@ export async function refuseActs(
 /**
  * Makes sure of global roles that a user is about to be given, in the transaction of `session`: whoever acts holds all that they hold, permissions and
  * management rules, and whoever deletes one at the same time conflicts and then sees the holder. A role need not be defined: then it holds nothing.
+ * Without a session it only judges.
  *
  * @throws {TollgateError} `permission_missing` (403); `validation_failed` (400, path `roles`) for one that only adds to a role of organizations
  */
 export async function holdGlobalRoles(
   connection: Connection,
-  session: ClientSession,
+  session: ClientSession | null,
   { actor, scopes, roleNames }: By,
   names: readonly string[],
 ): Promise<void> {
@@ -61,9 +63,10 @@ export async function holdGlobalRoles(
     const key = { organization: null, name };
     const stays = name === roleNames.user || name === roleNames.admin; // cannot be deleted: spares everybody the conflict
     if (stays && actor === undefined) continue;
-    const role = stays
-      ? await Roles(connection).findOne(key, null, { session }).lean()
-      : await Roles(connection).hold(key, session);
+    const role =
+      stays || !session
+        ? await Roles(connection).findOne(key, null, { session }).lean()
+        : await Roles(connection).hold(key, session);
     permissions.push(...(role?.permissions ?? []));
     rules.push(...rulesOf(role ?? { name }, roleNames));
   }

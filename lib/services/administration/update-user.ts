@@ -63,12 +63,15 @@ export async function updateUser(input: UserUpdate & SharedOptions): Promise<Use
   const _id = readUserId(connection, given.userId);
   const values = valuesOf(given);
   await checkUser(connection, values, Object.keys(values));
-  return byGlobalRights(connection, given.actor, async (session) => {
+  const judge = async (session: ClientSession | null) => {
     const before = _id && (await Users(connection).findOne({ _id }, null, { session }).lean());
     await refuseActs(connection, session, given, actsOn(before?.roles ?? [], given));
     if (!before) throw refuse('not_found');
     const granted = given.roles?.filter((role) => !before.roles?.includes(role)) ?? [];
     await holdGlobalRoles(connection, session, given, granted);
+    return before;
+  };
+  return byGlobalRights(connection, given.actor, judge, async (session, before) => {
     const after = await write(connection, session, before, { ...given, values });
     await changed(connection, session, `user:${given.userId}`);
     return asUser(after, Users(connection));

@@ -1,4 +1,5 @@
 import Joi from 'joi';
+import type { ClientSession } from 'mongoose';
 import { type Origin, originFields, recordAudit } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
 import { Users, userSchema } from '../../models/user.js';
@@ -82,12 +83,15 @@ export async function createUser(input: NewUser & SharedOptions): Promise<User> 
   const connection = opened(given.connection);
   const { email, name = null, emailVerified = false, roles = [given.roleNames.user], fields } = given;
   const acts = [['create', roles]] as const;
-  await database(() => refuseActs(connection, null, given, acts)); // nobody else's passwords are worth hashing
-  const password = await passwordOf(given);
-  const users = Users(connection);
-  return byGlobalRights(connection, given.actor, async (session) => {
+  const judge = async (session: ClientSession | null) => {
     await refuseActs(connection, session, given, acts);
     await holdGlobalRoles(connection, session, given, roles);
+  };
+  const hashes = given.actor !== undefined && given.password !== undefined;
+  if (hashes) await database(() => judge(null)); // nobody else's passwords are worth hashing
+  const password = await passwordOf(given);
+  const users = Users(connection);
+  return byGlobalRights(connection, given.actor, judge, async (session) => {
     const document = { ...fields, email, name, emailVerified, roles: [...roles], password };
     const stored = await users.insertOne(document, { session });
     await recordAudit({

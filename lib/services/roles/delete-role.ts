@@ -3,7 +3,7 @@ import { originFields } from '../../audit/record-audit.js';
 import { refuse } from '../../errors.js';
 import { Roles } from '../../models/role.js';
 import { readOptions, type SharedOptions } from '../../runtime/options.js';
-import { actOnRole, type RoleAct } from './act-on-role.js';
+import { actOnRole, type JudgedOnRole, type RoleAct } from './act-on-role.js';
 import { actorFields } from './actor.js';
 import { isHeld } from './is-held.js';
 import { noteRole } from './note-role.js';
@@ -29,9 +29,11 @@ const own = {
 export async function deleteRole(input: DeleteRole & SharedOptions): Promise<void> {
   const given = readOptions<DeleteRole>('deleteRole', input, own);
   const { name, actor, roleNames, ip, userAgent, requestId } = given;
-  await actOnRole(given, async ({ connection, session, key }) => {
-    if (!key.organization && (name === roleNames.admin || name === roleNames.user))
+  const judge = async ({ organization }: JudgedOnRole) => {
+    if (!organization && (name === roleNames.admin || name === roleNames.user))
       throw refuse('conflict', { detail: 'The roles of administrators and of new users stay' });
+  };
+  await actOnRole(given, judge, async ({ connection, session, key }) => {
     const { deletedCount } = await Roles(connection).deleteOne({ ...key }, { session });
     if (deletedCount === 0) throw refuse('not_found');
     if (await isHeld(connection, session, key))

@@ -6,7 +6,7 @@ import { Roles } from '../../models/role.js';
 import { type RoleNames, readOptions, type SharedOptions } from '../../runtime/options.js';
 import { permits } from '../tenancy/permits.js';
 import { requireRights } from '../tenancy/require-rights.js';
-import { type ActingOnRole, actOnRole, type RoleAct } from './act-on-role.js';
+import { type ActingOnRole, actOnRole, type JudgedOnRole, type RoleAct } from './act-on-role.js';
 import { actorFields } from './actor.js';
 import { asRole, type Role } from './as-role.js';
 import { type ManagementRules, managementRules, requireRules, rulesOf } from './management.js';
@@ -56,20 +56,27 @@ type Given = SaveRole & {
  */
 export async function saveRole(input: SaveRole & SharedOptions): Promise<{ role: Role; created: boolean }> {
   const given = readOptions<Given>('saveRole', input, own);
-  return actOnRole(given, async (acting) => {
+  const before = (asked: JudgedOnRole) => roleBefore(asked, given);
+  return actOnRole(given, before, async (acting, old) => {
     const { connection, session, key } = acting;
-    const before = await Roles(connection).findOne(key, null, { session }).lean();
-    if (before ? given.only === 'create' : given.only === 'change')
-      throw refuse(before ? 'conflict' : 'not_found');
-    const old = before ? asRole(before) : undefined;
-    await judge(acting, given, old);
     if (old && isAs(old, given)) return { role: old, created: false };
     const role = await store(acting, given);
     const { actor, ip, userAgent, requestId } = given;
-    const action = before ? 'role.updated' : 'role.created';
+    const action = old ? 'role.updated' : 'role.created';
     await noteRole(connection, session, key, { action, actor, role, ip, userAgent, requestId });
-    return { role, created: !before };
+    return { role, created: !old };
   });
+}
+
+/** The role as it is, where it may become what is wanted. */
+async function roleBefore(asked: JudgedOnRole, given: Given): Promise<Role | undefined> {
+  const { connection, session, key } = asked;
+  const before = await Roles(connection).findOne(key, null, { session }).lean();
+  if (before ? given.only === 'create' : given.only === 'change')
+    throw refuse(before ? 'conflict' : 'not_found');
+  const old = before ? asRole(before) : undefined;
+  await judge(asked, given, old);
+  return old;
 }
 
 /** Whether a role is what is wanted already, as it is when an application says its roles at every start. */
@@ -101,17 +108,17 @@ async function store(
 
 /** Refuses what goes beyond whoever acts; what a role has already was granted by somebody else. */
 async function judge(
-  acting: ActingOnRole,
+  asked: JudgedOnRole,
   { name, permissions, managementRules, roleNames }: Given,
   old: Role = { name, permissions: [], managementRules: null },
 ): Promise<void> {
-  const { organization } = acting;
+  const { organization } = asked;
   if (!organization && name === roleNames.admin) refuseWeakened(permissions ?? old.permissions);
   const granted = permissions?.filter((code) => !permits(old.permissions, code));
-  await requireRights(acting, [], granted);
+  await requireRights(asked, [], granted);
   if (organization || managementRules === undefined) return;
   const wanted = rulesOf({ name, managementRules }, roleNames); // none stored may be more than some
-  await requireRules(acting, roleNames, wanted, rulesOf(old, roleNames));
+  await requireRules(asked, roleNames, wanted, rulesOf(old, roleNames));
 }
 
 /** Nobody could give it back: nobody grants what they lack. */
