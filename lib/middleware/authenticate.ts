@@ -10,7 +10,7 @@ import {
   credentialOptions,
   credentialReaders,
 } from './credentials/credential-readers.js';
-import { presentedBy } from './credentials/presented.js';
+import { PresentedToKoa } from './credentials/presented.js';
 import type {
   CredentialKind,
   MaybeSignedIn,
@@ -86,10 +86,13 @@ export function authenticate(options: AuthenticateOptions): Middleware {
   return described(told, function authenticate(ctx, next) {
     const connection = connectionOf(ctx, read.connection);
     const sameOrigin = () => refuseOtherOrigins(ctx, read);
-    return after(credentialOf(presentedBy(ctx, read), connection, readers, read, sameOrigin), (found) => {
-      Object.assign(ctx.state, found ?? nobody);
-      return next();
-    });
+    return after(
+      credentialOf(new PresentedToKoa(ctx, read), connection, readers, read, sameOrigin),
+      (found) => {
+        Object.assign(ctx.state, found ?? nobody);
+        return next();
+      },
+    );
   });
 }
 

@@ -4,12 +4,10 @@ import type { Connection } from 'mongoose';
 export function perConnection<T extends object>(
   make: (connection: Connection) => T,
 ): (connection: Connection) => T {
-  const made = new WeakMap<Connection, T>();
+  const made = Symbol('koa-tollgate.per-connection'); // a property costs less than a WeakMap does
   return (connection) => {
-    const known = made.get(connection);
-    if (known) return known;
-    const value = make(connection);
-    made.set(connection, value);
-    return value;
+    const scope = connection as { [made]?: T };
+    scope[made] ??= make(connection);
+    return scope[made];
   };
 }

@@ -9,11 +9,13 @@ const noFactors: readonly string[] = Object.freeze([]);
 const claimed = new WeakMap<object, { readonly key: string; readonly found: Found }>();
 
 /** Reads the API key in the header `X-API-Key`. Its use counts when the request goes ahead by it. */
-export const apiKeyReader: CredentialReader = ({ headers, ip, strict, request }, connection) => {
+export const apiKeyReader: CredentialReader = (presented, connection) => {
+  const { headers, strict, request } = presented;
   const key = headers['x-api-key'] as string | undefined; // joined by Node where there are several
   if (!key) return undefined;
   const before = claimed.get(request);
   if (before?.key === key) return Promise.resolve(before.found);
+  const ip = () => presented.ip();
   return found(connection, { key, ip, strict }, (claim) => claimed.set(request, { key, found: claim }));
 };
 

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Connection } from 'mongoose';
 import { refuse } from '../../errors.js';
-import { accessTokenVerifier } from '../../runtime/access-tokens.js';
+import { type AccessClaims, accessTokenVerifier } from '../../runtime/access-tokens.js';
 import { after } from '../../runtime/after.js';
 import { cookieIn, cookieName } from '../../runtime/cookies.js';
 import type { ReadSharedOptions } from '../../runtime/options.js';
@@ -23,8 +23,7 @@ export function sessionReaders(options: ReadSharedOptions): readonly CredentialR
     const claims = verify(token);
     if (!claims)
       throw refuse('token_invalid', { headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' } });
-    const which = { sessionId: claims.sid, userId: claims.sub };
-    return after(liveSession(presented, connection, which), ({ user, session, factors }) => {
+    return after(liveSession(presented, connection, claims), ({ user, session, factors }) => {
       const state = {
         user,
         session,
@@ -51,14 +50,15 @@ export function sessionReaders(options: ReadSharedOptions): readonly CredentialR
 
 /** The session; in strict mode with what the guards that follow decide by, in one command. */
 function liveSession(
-  { strict, guards }: Presented,
+  presented: Presented,
   connection: Connection,
-  which: { readonly sessionId: string; readonly userId: string },
+  { sid: sessionId, sub: userId }: AccessClaims,
 ): LiveSession | Promise<LiveSession> {
-  const following = strict ? guards() : undefined;
-  if (!following) return sessionOf(connection, { ...which, strict });
+  const { strict } = presented;
+  const following = strict ? presented.guards() : undefined;
+  if (!following) return sessionOf(connection, { sessionId, userId, strict });
   const { organizationId } = following;
-  return foreseenSession(connection, { ...which, organizationId }).then(({ snapshot, ...live }) => {
+  return foreseenSession(connection, { sessionId, userId, organizationId }).then(({ snapshot, ...live }) => {
     following.foresee(snapshot);
     return live;
   });
