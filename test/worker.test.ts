@@ -139,6 +139,25 @@ describe('a worker', function () {
     expect(await scans(inspector())).to.deep.equal([]);
   });
 
+  it('takes mails that were stored before attempts without an end were counted beside one another, and counts them from then on', async () => {
+    const { anyone, shared } = await withoutWorker();
+    for (const email of [ada, bob, ada]) await forgot(anyone(), email);
+    await outbox().updateMany({}, { $unset: { unended: true } });
+    const sent: (() => void)[] = [];
+    const { stop } = await worker({
+      ...shared,
+      mail: () => new Promise<void>((resolve) => sent.push(resolve)),
+    });
+    await forgot(anyone());
+    await until(async () => (await outbox().countDocuments({ attempts: 0 })) === 0);
+    await until(() => sent.length === 4);
+    expect(await outbox().countDocuments({ unended: 1 })).to.equal(4);
+    for (const end of sent) end();
+    await stop();
+    expect(await outbox().countDocuments()).to.equal(0);
+    expect(await scans(inspector())).to.deep.equal([]);
+  });
+
   it('shares a hundred mails with another: each goes out once', async () => {
     const { anyone } = await withoutWorker();
     await Promise.all(times(100, (index) => forgot(anyone(), index % 2 ? ada : bob)));

@@ -49,11 +49,15 @@ export const outboxSchema = new Schema(
        * has a `failedAt`.
        */
       lease({ alone }: { readonly alone: boolean }) {
-        const due = { failedAt: null, $expr: { $lte: ['$dueAt', '$$NOW'] }, ...(!alone && { unended: 0 }) };
+        const due = {
+          failedAt: null,
+          $expr: { $lte: ['$dueAt', '$$NOW'] },
+          ...(!alone && { unended: { $in: [0, null] } }),
+        };
         const spent = { $gte: ['$attempts', mostAttempts] };
         const taken = {
           attempts: { $cond: [spent, '$attempts', { $add: ['$attempts', 1] }] },
-          unended: { $add: ['$unended', 1] },
+          unended: { $add: [{ $ifNull: ['$unended', 0] }, 1] }, // a row may be older than the field
           dueAt: { $cond: [spent, '$dueAt', { $add: ['$$NOW', leaseSeconds * 1000] }] },
           failedAt: { $cond: [spent, '$$NOW', null] },
           lastError: { $cond: [spent, neverEnded, '$lastError'] },
