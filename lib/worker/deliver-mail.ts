@@ -15,7 +15,7 @@ export interface DeliveryOptions extends PrepareOptions {
   readonly mailFrom?: string | undefined;
   readonly appName: string;
   readonly templates?: MailTemplates | undefined;
-  /** Hears of every delivery that failed; must not throw. */
+  /** Hears of every delivery that failed or came too late; must not throw. */
   readonly onError: (error: unknown) => void;
 }
 
@@ -92,12 +92,17 @@ async function deliver(mail: StoredMail, options: DeliveryOptions): Promise<void
 async function send(mail: StoredMail, options: DeliveryOptions): Promise<void> {
   const { connection, mailFrom: from, appName, templates } = options;
   const content = await prepareMail(connection, mail, options);
+  if (content === 'ended') return options.onError(new Error(tooLate(mail)));
   if (!content) return;
   const { kind, data } = content;
   const rendered = renderMail(kind, { appName, ...data }, templates);
   const messageId = `<${mail._id}@${hostOf(options)}>`;
   await inLease(() => options.send({ ...rendered, kind, from, to: mail.to, messageId }));
 }
+
+/** Names no address: it is for a log. */
+const tooLate = ({ _id, kind }: StoredMail): string =>
+  `The mail ${_id} (${kind}) is not sent: its link or code has expired or been used while it waited`;
 
 const hostOf = ({ publicUrl }: DeliveryOptions): string =>
   publicUrl ? new URL(publicUrl).hostname : 'koa-tollgate.invalid';
