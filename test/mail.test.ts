@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { expect } from 'chai';
 import type { MailMessage, SharedOptions } from '../lib/index.js';
-import { createUser, OneTimeTokens, startWorker, Users } from '../lib/index.js';
+import { createUser, startWorker, Users } from '../lib/index.js';
 import { defaultTemplates } from '../lib/mail/templates.js';
 import { mailKinds } from '../lib/runtime/mail.js';
 import { mailbox, mailWorld, publicUrl, tokenIn } from './support/mailbox.js';
@@ -128,8 +128,8 @@ describe('a mail', () => {
     }
   });
 
-  it('is not sent when its link is not good any more', async () => {
-    const { anyone, connection } = await world({ mail: async () => {}, publicUrl });
+  it('is not sent when its link is not good any more, which onError hears of', async () => {
+    const { as, anyone, connection, acme } = await world({ mail: async () => {}, publicUrl });
     for (const path of ['signup', 'signup/send-link', 'password/forgot', 'otp/send']) {
       const person = path === 'signup' ? { password: 'cobol-forever' } : {};
       const email = path.startsWith('signup') ? 'grace@example.com' : ada;
@@ -137,16 +137,31 @@ describe('a mail', () => {
         .post(`/auth/${path}`, { email, ...person })
         .expect(202);
     }
-    expect(await outbox().countDocuments()).to.equal(4);
-    await OneTimeTokens(connection).updateMany(
-      { expiresAt: { $gt: new Date(0) } },
-      { expiresAt: new Date(Date.now() - 1) },
-    );
+    const owner = await as(ada);
+    await owner.post(`/organizations/${acme}/invitations`, { email: 'eve@example.com' }).expect(201);
+    const links = (await outbox().find().toArray()).map(({ _id, kind }) => `${_id} (${kind})`);
+    for (const path of ['signup/send-link', 'password/forgot', 'otp/send'])
+      await anyone().post(`/auth/${path}`, { email: 'nobody@example.com' }).expect(202); // who has no link to lose
+    expect(links).to.have.length(5);
+    const expiresAt = new Date(Date.now() - 1);
+    for (const name of ['invitations', 'tollgate_one_time_tokens'])
+      await inspector().collection(name).updateMany({}, { $set: { expiresAt } });
     const { sent, mail } = mailbox();
-    const worker = await startWorker({ connection, keys: [secret], mail, publicUrl, cleanupHours: 0 });
+    const heard: string[] = [];
+    const onError = ({ message }: Error) => void heard.push(message);
+    const worker = await startWorker({
+      connection,
+      keys: [secret],
+      mail,
+      publicUrl,
+      cleanupHours: 0,
+      onError,
+    });
     atEnd(() => worker.stop());
     await until(async () => (await outbox().countDocuments()) === 0);
     expect(sent).to.deep.equal([]);
+    const why = 'its link or code has expired or been used while it waited';
+    expect(heard.sort()).to.deep.equal(links.map((mail) => `The mail ${mail} is not sent: ${why}`).sort());
   });
 
   it('is given to the application’s own function where it has one, as documented', async () => {

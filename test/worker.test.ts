@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import type { Connection } from 'mongoose';
+import { type Connection, Types } from 'mongoose';
 import {
   cleanUp,
   isTollgateError,
@@ -137,6 +137,89 @@ describe('a worker', function () {
     expect([...sent(), poison].sort()).to.deep.equal(all);
     expect(workers.map(({ over }) => over())).to.deep.equal([true, true, true, false]);
     expect(await scans(inspector())).to.deep.equal([]);
+  });
+
+  it('takes mails that were stored before attempts without an end were counted beside one another, and counts them from then on', async () => {
+    const { anyone, shared } = await withoutWorker();
+    for (const email of [ada, bob, ada]) await forgot(anyone(), email);
+    await outbox().updateMany({}, { $unset: { unended: true } });
+    const sent: (() => void)[] = [];
+    const { stop } = await worker({
+      ...shared,
+      mail: () => new Promise<void>((resolve) => sent.push(resolve)),
+    });
+    await forgot(anyone());
+    await until(async () => (await outbox().countDocuments({ attempts: 0 })) === 0);
+    await until(() => sent.length === 4);
+    expect(await outbox().countDocuments({ unended: 1 })).to.equal(4);
+    for (const end of sent) end();
+    await stop();
+    expect(await outbox().countDocuments()).to.equal(0);
+    expect(await scans(inspector())).to.deep.equal([]);
+  });
+
+  it('that always has a mail under way sends one that has to go alone all the same, within some seconds, with none beside it', async () => {
+    const { anyone, shared } = await withoutWorker();
+    await forgot(anyone());
+    const later = new Date(Date.now() + 3_600_000);
+    await outbox().updateOne({}, { $set: { attempts: 1, unended: 1, dueAt: later } }); // a worker has died of it, perhaps
+    const sent: string[] = [];
+    const beside: number[] = [];
+    let underWay = 0;
+    await worker({
+      ...shared,
+      mail: async ({ to }) => {
+        const place = sent.push(to);
+        if (to === ada) beside.push(underWay);
+        underWay += 1;
+        const ends = performance.now() + 2_000;
+        await until(() => to === ada || sent.length > place || performance.now() > ends); // the next has begun before this one ends
+        underWay -= 1;
+      },
+    });
+    const began = performance.now();
+    while (beside.length === 0 && performance.now() < began + 20_000) {
+      const before = sent.length;
+      await Promise.all([forgot(anyone(), bob), forgot(anyone(), bob)]);
+      await until(() => sent.length > before);
+      await outbox().updateOne({ to: ada, dueAt: later }, { $set: { dueAt: new Date(0) } });
+    }
+    expect(beside).to.deep.equal([0]);
+    await until(async () => (await outbox().countDocuments()) === 0);
+    expect(sent.filter((to) => to === ada)).to.have.length(1);
+    expect(await scans(inspector())).to.deep.equal([]);
+  });
+
+  it('that waits to send a mail alone takes others again when somebody else has taken that one', async () => {
+    const { anyone, shared } = await withoutWorker();
+    const hanging: (() => void)[] = [];
+    const sent: string[] = [];
+    const connection = await connect(undefined, { monitorCommands: true });
+    let looks = 0;
+    connection.getClient().on('commandStarted', ({ commandName, command }) => {
+      if (commandName === 'find' && command.find === 'tollgate_outbox') looks += 1;
+    });
+    const mail = ({ to }: MailMessage) => {
+      sent.push(to);
+      return to === ada ? new Promise<void>((resolve) => hanging.push(resolve)) : Promise.resolve();
+    };
+    await worker({ ...shared, connection, mail });
+    atEnd(async () => {
+      for (const end of hanging) end();
+    });
+    await forgot(anyone());
+    await until(() => hanging.length === 1);
+    const alone = { ...(await outbox().findOne()), _id: new Types.ObjectId(), dueAt: new Date(0) };
+    await outbox().insertOne(alone);
+    const seen = looks;
+    await until(() => looks > seen); // it has noticed, or is about to
+    await forgot(anyone(), bob);
+    await until(() => looks > seen + 1);
+    expect(sent).to.deep.equal([ada]);
+    await outbox().updateOne({ _id: alone._id }, { $set: { dueAt: new Date(Date.now() + 60_000) } });
+    await until(() => sent.length === 2);
+    expect(sent).to.deep.equal([ada, bob]);
+    expect(await outbox().countDocuments({ unended: 1, lastError: null })).to.equal(2); // the one under way hangs still
   });
 
   it('shares a hundred mails with another: each goes out once', async () => {

@@ -19,6 +19,16 @@ const mostAttempts = 10;
 /** What is known of a last attempt that nobody has told the end of. */
 export const neverEnded = 'The last attempt never ended: its worker has died, or could not note it';
 
+/** Those that have to be `alone` under way, or the others. */
+type Which = { readonly alone: boolean };
+
+/** A row that is older than the field `unended` has none. */
+const due = ({ alone }: Which) => ({
+  failedAt: null,
+  unended: alone ? { $gt: 0 } : { $in: [0, null] },
+  $expr: { $lte: ['$dueAt', '$$NOW'] },
+});
+
 /** Mails that wait to be sent: written in the transaction of what they tell of, deleted once they are delivered. */
 export const outboxSchema = new Schema(
   {
@@ -42,24 +52,28 @@ export const outboxSchema = new Schema(
         await this.insertMany([{ ...mail, dueAt: new Date(0) }], { session });
       },
 
+      /** Whether `lease({ alone: true })` would find a mail. */
+      async waitsAlone(): Promise<boolean> {
+        return (await this.exists(due({ alone: true }))) !== null;
+      },
+
       /**
        * The mail that has been due for longest, for `leaseSeconds` nobody else's; null when none is due. The attempt is counted now, for whoever makes it
-       * may die of it. A mail whose last attempt never ended is leased only by whoever has no other under way (`alone`), and has an `unended` above 1:
-       * nothing else may be leased until it ends, so that others do not die with it. After its last attempt it is given up in place of being leased, and
-       * has a `failedAt`.
+       * may die of it. A mail whose last attempt never ended is leased only as one that is sent `alone`, those with the fewest such attempts first: whoever
+       * takes it has no other under way and leases none until it ends, so that others do not die with it. After its last attempt it is given up in place of
+       * being leased, and has a `failedAt`.
        */
-      lease({ alone }: { readonly alone: boolean }) {
-        const due = { failedAt: null, $expr: { $lte: ['$dueAt', '$$NOW'] }, ...(!alone && { unended: 0 }) };
+      lease(which: Which) {
         const spent = { $gte: ['$attempts', mostAttempts] };
         const taken = {
           attempts: { $cond: [spent, '$attempts', { $add: ['$attempts', 1] }] },
-          unended: { $add: ['$unended', 1] },
+          unended: { $add: [{ $ifNull: ['$unended', 0] }, 1] },
           dueAt: { $cond: [spent, '$dueAt', { $add: ['$$NOW', leaseSeconds * 1000] }] },
           failedAt: { $cond: [spent, '$$NOW', null] },
           lastError: { $cond: [spent, neverEnded, '$lastError'] },
         };
-        return this.findOneAndUpdate(due, [{ $set: taken }], {
-          sort: { dueAt: 1 },
+        return this.findOneAndUpdate(due(which), [{ $set: taken }], {
+          sort: which.alone ? { unended: 1, dueAt: 1 } : { dueAt: 1 }, // each as the index gives it: nothing is sorted, however many wait
           updatePipeline: true,
           returnDocument: 'after',
         }).lean();
@@ -89,7 +103,7 @@ export const outboxSchema = new Schema(
 type Leased = { readonly _id: Types.ObjectId; readonly attempts: number };
 
 outboxSchema.set('timestamps', { createdAt: true, updatedAt: false });
-outboxSchema.index({ failedAt: 1, dueAt: 1 });
+outboxSchema.index({ failedAt: 1, unended: 1, dueAt: 1 });
 outboxSchema.index({ to: 1 });
 outboxSchema.index({ failedAt: 1 }, { expireAfterSeconds: 2_592_000 });
 tollgateSchema(outboxSchema);

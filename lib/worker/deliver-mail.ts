@@ -7,6 +7,7 @@ import { changeFeed } from '../runtime/change-feed.js';
 import { database } from '../runtime/database.js';
 import type { MailTemplates, SendMail } from '../runtime/mail.js';
 import { type PrepareOptions, prepareMail } from './prepare-mail.js';
+import { takeTurns } from './take-turns.js';
 
 export interface DeliveryOptions extends PrepareOptions {
   readonly connection: Connection;
@@ -14,14 +15,14 @@ export interface DeliveryOptions extends PrepareOptions {
   readonly mailFrom?: string | undefined;
   readonly appName: string;
   readonly templates?: MailTemplates | undefined;
-  /** Hears of every delivery that failed; must not throw. */
+  /** Hears of every delivery that failed or came too late; must not throw. */
   readonly onError: (error: unknown) => void;
 }
 
 /** Mails that are under way at once. */
 const width = 4;
 
-/** Milliseconds between two looks for what the change feed does not tell of: mails that are due again. */
+/** Milliseconds between two looks for what the change feed does not tell of: mails that are due again, and those that have to go alone. */
 const sweepEvery = 5_000;
 
 /**
@@ -29,56 +30,27 @@ const sweepEvery = 5_000;
  * One that fails is due again later.
  */
 export function followOutbox(options: DeliveryOptions): { stop(): Promise<void> } {
-  const deliveries = takeTurns(options);
+  const deliveries = takeTurns(options.connection, (mail) => deliver(mail, options));
   const lanes = Array.from({ length: width }, () => lane(deliveries.next, options.onError));
+  const alone = lane(deliveries.nextAlone, options.onError);
   const wake = () => {
     for (const { wake } of lanes) wake();
   };
   const forget = changeFeed(options.connection).onChange((subject) => {
     if (subject === undefined || subject === outboxSubject) wake();
   });
-  const sweep = setInterval(wake, sweepEvery).unref();
-  wake();
+  const wakeAll = () => {
+    wake();
+    alone.wake();
+  };
+  const sweep = setInterval(wakeAll, sweepEvery).unref();
+  wakeAll();
   return {
     async stop() {
       deliveries.stop();
       clearInterval(sweep);
       forget();
-      await Promise.all(lanes.map(({ ended }) => ended()));
-    },
-  };
-}
-
-/**
- * Leases one mail at a time, or the lanes of a process would all write to the same first row and conflict. A mail that a worker may have died of has its
- * turn until it ends, and gets it when no other is under way: whoever dies of it counts an attempt of no other mail.
- */
-function takeTurns(options: DeliveryOptions) {
-  let stopped = false;
-  let underWay = 0;
-  let turn: Promise<unknown> = Promise.resolve();
-  const begin = async (): Promise<{ readonly end: Promise<void> } | null> => {
-    if (stopped) return null;
-    const mail = await database(() => Outbox(options.connection).lease({ alone: underWay === 0 }));
-    if (!mail) return null;
-    underWay += 1;
-    const end = deliver(mail as StoredMail, options).finally(() => {
-      underWay -= 1;
-    });
-    if (mail.unended > 1) await end;
-    return { end };
-  };
-  return {
-    /** Delivers a mail that is due, to its end; false when there is none. */
-    async next(): Promise<boolean> {
-      const begun = turn.then(begin);
-      turn = begun.catch(() => {});
-      const delivery = await begun;
-      await delivery?.end;
-      return delivery !== null;
-    },
-    stop() {
-      stopped = true;
+      await Promise.all([...lanes, alone].map(({ ended }) => ended()));
     },
   };
 }
@@ -120,12 +92,17 @@ async function deliver(mail: StoredMail, options: DeliveryOptions): Promise<void
 async function send(mail: StoredMail, options: DeliveryOptions): Promise<void> {
   const { connection, mailFrom: from, appName, templates } = options;
   const content = await prepareMail(connection, mail, options);
+  if (content === 'ended') return options.onError(new Error(tooLate(mail)));
   if (!content) return;
   const { kind, data } = content;
   const rendered = renderMail(kind, { appName, ...data }, templates);
   const messageId = `<${mail._id}@${hostOf(options)}>`;
   await inLease(() => options.send({ ...rendered, kind, from, to: mail.to, messageId }));
 }
+
+/** Names no address: it is for a log. */
+const tooLate = ({ _id, kind }: StoredMail): string =>
+  `The mail ${_id} (${kind}) is not sent: its link or code has expired or been used while it waited`;
 
 const hostOf = ({ publicUrl }: DeliveryOptions): string =>
   publicUrl ? new URL(publicUrl).hostname : 'koa-tollgate.invalid';

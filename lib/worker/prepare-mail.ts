@@ -32,13 +32,13 @@ const pages: Partial<Record<MailKind, string>> = {
 
 /**
  * Decides, when a mail is about to go out, what it says: requests store mails alike for known and unknown addresses, so that
- * nobody can tell them apart from outside. Null: nothing is to be sent.
+ * nobody can tell them apart from outside. Null: nothing is to be sent; `ended`: nothing any more, for its token has expired or been used.
  */
 export async function prepareMail(
   connection: Connection,
   mail: StoredMail,
   options: PrepareOptions,
-): Promise<MailContent | null> {
+): Promise<MailContent | 'ended' | null> {
   const { kind, to: email } = mail;
   const user = await database(() => Users(connection).findOne({ email }).lean());
   const about = {
@@ -48,12 +48,12 @@ export async function prepareMail(
   };
   if (kind === 'invitation') {
     const told = await invitationIn(connection, mail, options);
-    return told && { kind, data: { ...about, ...told } };
+    return told && told !== 'ended' ? { kind, data: { ...about, ...told } } : told;
   }
   if (!mail.token && kind !== 'verify-email') return { kind, data: about };
   const token = await tokenFor(connection, mail, user);
   if (token === 'taken') return { kind: 'account-exists', data: about };
-  if (!token) return null;
+  if (!token || token === 'ended') return token;
   return { kind, data: { ...about, ...validity(token), ...secretOf(kind, token, options) } };
 }
 
@@ -73,13 +73,13 @@ type Token = StoredOneTimeToken & { _id: StoredMail['_id'] };
 
 /**
  * The mail's token, as far as it may be sent: a proof of an address that is proved already is not (`taken`), and one for an
- * account is bound to the account and the epoch of its credentials, without which it cannot be redeemed.
+ * account is bound to the account and the epoch of its credentials, without which it cannot be redeemed. `ended`: it is not good any more; null: nobody is to have one.
  */
 async function tokenFor(
   connection: Connection,
   { kind, token: _id }: StoredMail,
   user: Found | null,
-): Promise<Token | 'taken' | null> {
+): Promise<Token | 'taken' | 'ended' | null> {
   const tokens = OneTimeTokens(connection);
   const proves = kind === 'verify-email' || kind === 'confirm-email';
   if (proves && (kind === 'confirm-email' ? user : user?.emailVerified)) {
@@ -87,9 +87,12 @@ async function tokenFor(
     return 'taken';
   }
   const proof = _id ?? (proves && user ? await proofFor(connection, user) : null);
-  if (proves) return database(() => tokens.findOne({ _id: proof, ...liveToken }).lean());
+  if (proves && !proof) return null;
+  if (proves) return (await database(() => tokens.findOne({ _id: proof, ...liveToken }).lean())) ?? 'ended';
   if (!user || user.status === 'inactive') return null;
-  return database(() => tokens.bind(_id as Token['_id'], user._id, user.credentialEpoch ?? 0));
+  const { _id: account, credentialEpoch } = user;
+  const bound = await database(() => tokens.bind(_id as Token['_id'], account, credentialEpoch ?? 0));
+  return bound ?? 'ended';
 }
 
 /** A user who never signed up (somebody made the account) has no token waiting. */
@@ -104,18 +107,18 @@ function secretOf(kind: MailKind, { _id, purpose }: Token, { keyring, publicUrl 
 const linkTo = (kind: MailKind, token: string, publicUrl: string | undefined): string =>
   `${publicUrl?.replace(/\/$/, '')}/account/${pages[kind]}?token=${token}`;
 
-/** What an invitation's mail tells; null when the invitation is gone. Names are people's own words: no link of theirs becomes one of ours. */
+/** What an invitation's mail tells; `ended` when the invitation is gone, null when its organization is. Names are people's own words: no link of theirs becomes one of ours. */
 async function invitationIn(
   connection: Connection,
   { token: _id }: StoredMail,
   { keyring, publicUrl }: PrepareOptions,
-): Promise<object | null> {
+): Promise<object | 'ended' | null> {
   const invitation = await database(() =>
     Invitations(connection)
       .findOne({ _id, ...liveInvitation })
       .lean(),
   );
-  if (!invitation) return null;
+  if (!invitation) return 'ended';
   const [organization, inviter] = await Promise.all([
     database(() => Organizations(connection).findById(invitation.organization, { name: 1 }).lean()),
     invitation.invitedBy

@@ -16,7 +16,7 @@ import { followThresholds } from './tell-thresholds.js';
 import type { ThresholdEvent } from './threshold-event.js';
 
 export interface WorkerOptions extends SharedOptions {
-  /** Hears of every failure: a mail that was not taken, a job, the database. Default: a process warning. */
+  /** Hears of every failure: a mail that was not taken or came too late, a job, the database. Default: a process warning. */
   onError?: ((error: Error) => void) | undefined;
   /**
    * Hears, some two seconds later, of every counter that has reached 80 or 100 per cent in its period: at most once each, in whichever
