@@ -47,7 +47,7 @@ export async function underClaims(
   const fail = async () => {
     const failed = outermost === first ? [...claims, ...inner.splice(0)] : claims;
     const isFreed = (claim: Claim) => onFailure === 'freed' && claims.includes(claim);
-    const ended = failed.map((claim) => (isFreed(claim) ? book.free(claim) : book.letGo(claim)));
+    const ended = failed.map((claim) => (isFreed(claim) ? book.free(claim) : book.fail(claim)));
     await Promise.all(ended).catch(report(ctx));
   };
   let answer: StoredAnswer | undefined;
@@ -66,7 +66,10 @@ export async function underClaims(
 /** What was done is done: the client is told so all the same. */
 const report = (ctx: ParameterizedContext) => (error: Error) => void ctx.app.emit('error', error, ctx);
 
-/** Keeps the answer, and only then frees what was charged beside it: whoever comes in between finds one or the other. */
+/**
+ * Keeps the answer, and only then frees what was charged beside it: whoever comes in between finds one or the other. Where another has taken the request
+ * over meanwhile, that is theirs.
+ */
 async function keep(
   book: ClaimBook,
   outermost: Claim,
@@ -74,8 +77,7 @@ async function keep(
   inner: readonly Claim[],
 ): Promise<void> {
   try {
-    await book.finish(outermost, answer);
-    await Promise.all(inner.map((claim) => book.free(claim)));
+    if (await book.finish(outermost, answer)) await Promise.all(inner.map((claim) => book.free(claim)));
   } finally {
     for (const claim of inner) book.drop(claim);
   }

@@ -164,12 +164,12 @@ export class ClaimBook {
     this.#running.delete(claim);
   }
 
-  /** Keeps the answer to be given again. */
-  async finish(claim: Claim, answer: StoredAnswer): Promise<void> {
+  /** Keeps the answer to be given again; false: another goes on with the claim. */
+  async finish(claim: Claim, answer: StoredAnswer): Promise<boolean> {
     this.#running.delete(claim);
     const isLate = performance.now() - claim.since > Math.min(glance, claim.window / 2); // else it costs an entry of the index, for nothing
     const expiresAt = isLate && { expiresAt: this.#in(claim.window) };
-    await this.#set(claim, { answer, until: this.#in(0), ...expiresAt });
+    return this.#set(claim, { answer, until: this.#in(0), ...expiresAt });
   }
 
   /** Whoever comes next with the key may take the claim over, with what was charged for it. */
@@ -180,16 +180,29 @@ export class ClaimBook {
     await this.#keepCharge(claim);
   }
 
+  /** Nothing is charged for the claim any more: its key is free, unless a request holds it, whose answer may yet be kept. */
+  async release(claim: Claim): Promise<void> {
+    if (!this.#running.has(claim)) return this.free(claim);
+    await this.#set(claim, { charge: null, refund: null, given: 0 });
+    claim.charge = null;
+  }
+
+  /** Lets go of a claim after a failure: its key is free where nothing is charged for it any more that was. */
+  async fail(claim: Claim): Promise<void> {
+    const isFree = claim.refund !== null && claim.charge === null;
+    await (isFree ? this.free(claim) : this.letGo(claim));
+  }
+
   /** Makes the key free. */
   async free(claim: Claim): Promise<void> {
     this.#running.delete(claim);
-    await this.clear(claim);
+    await this.#store.delete({ _id: claim.key, run: claim.run });
     claim.isHeld = false;
   }
 
-  /** Makes the key free that somebody else had, and holds no more. */
-  clear({ key: _id, run }: Pick<Claim, 'key' | 'run'>): Promise<void> {
-    return this.#store.delete({ _id, run });
+  /** Makes the key free that somebody else had, and holds no more, as it was read. */
+  clear({ _id, run, until }: ClaimRow): Promise<void> {
+    return this.#store.delete({ _id, run, until });
   }
 
   /** Takes over a claim that nobody holds any more, as it was read; null: another was faster. */
@@ -199,7 +212,7 @@ export class ClaimBook {
     const set = { run: claim.run, until: this.#in(lease), expiresAt, refund: null };
     const change = {
       key,
-      q: { _id: key, run, until },
+      q: { _id: key, run, until, given },
       set,
       isDone: (row: ClaimRow) => row.run === claim.run,
     };

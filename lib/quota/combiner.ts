@@ -303,7 +303,7 @@ class Combiner {
 
   /** Whoever is told that nothing is charged for their key any more finds it free. */
   async #release(claim: Claim, then: () => void): Promise<void> {
-    await this.#claims.free(claim).catch(() => {}); // else the next one with the key finds out
+    await this.#claims.release(claim).catch(() => {}); // else the next one with the key finds out
     then();
   }
 

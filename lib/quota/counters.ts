@@ -3,7 +3,7 @@ import { keysOf, Usage } from '../models/usage.js';
 import { beginAnew } from '../runtime/begin-anew.js';
 import { type Subject, subjectKey } from '../runtime/subject.js';
 import type { Terms } from './batch.js';
-import { dated, retuned } from './turning.js';
+import { dated, renewed, retuned } from './turning.js';
 
 /**
  * Locks the counters that a subject has, for the transaction of `session`, whose first command it has to be: were one of them changed by others
@@ -31,7 +31,8 @@ export interface Retune {
  * has not heard of the change yet can grant above them. A counter that nobody has used yet begins with its limit, for such a process would
  * begin it with the old one; what is not counted any more has a limit of 0.
  *
- * A period that has begun ends as it began. One for life ends now, where another is counted by.
+ * A period that has begun ends as it began. One for life ends now, where another is counted by. One that is over, though nobody has come since, gives
+ * way to the next: what it leaves over is of its own limit.
  */
 export async function retune(
   connection: Connection,
@@ -41,9 +42,11 @@ export async function retune(
   const s = subjectKey(subject);
   const none = { limit: 0, per: 'lifetime', version } as const;
   const others = { ...keysOf(s), '_id.f': { $nin: [...terms.keys()] } };
-  const named = [...terms].map(([f, each = none]) => ({
-    updateOne: { filter: { _id: { s, f } }, update: [{ $set: retuned(each) }], upsert: true },
-  }));
+  const isOver = { to: { $exists: true }, $expr: { $lte: ['$to', '$$NOW'] } };
+  const named = [...terms].flatMap(([f, each = none]) => [
+    { updateOne: { filter: { _id: { s, f }, ...isOver }, update: renewed(each) } },
+    { updateOne: { filter: { _id: { s, f } }, update: [{ $set: retuned(each) }], upsert: true } },
+  ]);
   const operations = [{ updateMany: { filter: others, update: [{ $set: retuned(none) }] } }, ...named];
   try {
     await Usage(connection).collection.bulkWrite(operations as never, { session });
@@ -63,8 +66,8 @@ export async function resetCounters(
   session: ClientSession,
   { subject, features }: { readonly subject: Subject; readonly features?: readonly string[] | undefined },
 ): Promise<void> {
-  const renewed = { $map: { input: '$balances', as: 'b', in: { $mergeObjects: ['$$b', { s: 0 }] } } };
-  const balances = { $cond: [{ $isArray: '$balances' }, renewed, '$$REMOVE'] };
+  const whole = { $map: { input: '$balances', as: 'b', in: { $mergeObjects: ['$$b', { s: 0 }] } } };
+  const balances = { $cond: [{ $isArray: '$balances' }, whole, '$$REMOVE'] };
   const slots = { $arrayToObject: dated({ $objectToArray: '$p' }) };
   const p = { $cond: [{ $eq: [{ $type: '$p' }, 'object'] }, slots, '$$REMOVE'] };
   const which = {

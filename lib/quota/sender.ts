@@ -175,7 +175,9 @@ export function stateOf(
   const used = u + o + spent;
   if (lim === null) return { used, own: null, capacity: null };
   const { overage = 0 } = lv > terms.version ? {} : terms;
-  const granted = spent + balances.reduce((sum, { l }) => sum + l, 0);
+  const left = balances.reduce((sum, { l }) => sum + l, 0);
+  const granted = spent + left;
   const capacity = overage === null ? null : Math.max(lim + overage, u + o) + granted;
-  return { used, own: Math.max(lim, u) + granted, capacity };
+  const own = Math.max(lim, left > 0 ? u + o : u) + granted; // where a balance is left, what is beyond the limit was used before
+  return { used, own, capacity };
 }

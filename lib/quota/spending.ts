@@ -11,7 +11,10 @@ const overageOf = ({ overage = 0, version }: Terms): unknown =>
  * shrunk, what the batch gives back brings it down again, and is not there to be taken.
  */
 export function met({ terms, parts }: Batch): object {
-  const back = parts.reduce((units, { amount }) => units + Math.max(0, -amount), 0);
+  const returns = parts.filter(({ amount }) => amount < 0);
+  const back = {
+    $sum: returns.map(({ amount, from = null }) => ({ $cond: [{ $eq: ['$from', from] }, -amount, 0] })),
+  };
   const of = { $sum: { $map: { input: '$balances', as: 'b', in: { $add: ['$$b.l', '$$b.s'] } } } };
   const beyond = overageOf(terms);
   const most = { $max: [{ $add: ['$lim', beyond] }, { $subtract: [{ $add: ['$u', '$o'] }, back] }] };

@@ -67,15 +67,24 @@ export async function resultOnce(connection: Connection, request: Take, claim: C
  *
  * @throws {TollgateError} as `takeOnce`
  */
-export async function openOnce(connection: Connection, claim: Claim): Promise<Handed | Answered> {
+export async function openOnce(
+  connection: Connection,
+  claim: Claim,
+): Promise<{ readonly claim: Claim } | Answered> {
   const clock = databaseClock(connection);
   if (clock.isMute) await clock.ask();
   return again(async () => {
     if (await claimBook(connection).open(claim)) return { claim };
     const row = await standing(connection, claim);
     if (row?.answer) return { answer: row.answer };
-    return row && handedOn(connection, row, claim);
+    return row && { claim: await takenOver(connection, row, claim) };
   });
+}
+
+/** The answer that was kept for a claim's key, whatever would be charged for it by now. */
+export async function answerOnce(connection: Connection, claim: Claim): Promise<StoredAnswer | undefined> {
+  const row = await standing(connection, claim);
+  return row?.answer ?? undefined;
 }
 
 /** A key that somebody had may be free by now. */
@@ -110,17 +119,17 @@ async function standing(
   return row;
 }
 
-async function freed(connection: Connection, { _id: key, run }: JudgedRow): Promise<undefined> {
-  await claimBook(connection).clear({ key, run });
+async function freed(connection: Connection, row: JudgedRow): Promise<undefined> {
+  await claimBook(connection).clear(row);
 }
 
 interface Handed {
-  readonly charge?: Charge | undefined;
+  readonly charge: Charge;
   readonly claim: Claim;
 }
 
 function charged({ key, terms }: Demand, handed: Handed | undefined): Charged | undefined {
-  if (!handed?.charge) return undefined;
+  if (!handed) return undefined;
   const { charge, claim } = handed;
   const { amount, feature: f } = charge;
   const demand = { key: { s: key.s, f }, terms: f === key.f ? terms : anyTerms, amount };
@@ -148,18 +157,22 @@ async function handedOn(connection: Connection, row: JudgedRow, claim: Claim): P
   if (!row.isLetGo) throw refuse('idempotency_in_progress');
   const charge = await chargeOf(connection, row);
   if (charge === 'none') return freed(connection, row);
-  const own = await claimBook(connection).takeOver(row, claim);
+  return { charge, claim: await takenOver(connection, row, claim) };
+}
+
+async function takenOver(connection: Connection, row: JudgedRow, claim: Claim): Promise<Claim> {
+  const own = row.isLetGo && (await claimBook(connection).takeOver(row, claim));
   if (!own) throw refuse('idempotency_in_progress');
-  return { charge, claim: own };
+  return own;
 }
 
 /**
- * What is charged for a claim; undefined: it is of a request that nothing is charged for. What nobody can tell any more counts as not
- * charged: then it is charged anew, so that never too much is granted.
+ * What is charged for a claim. What nobody can tell any more counts as not charged: then it is charged anew, so that never too much is
+ * granted.
  */
-async function chargeOf(connection: Connection, row: JudgedRow): Promise<Charge | 'none' | undefined> {
+async function chargeOf(connection: Connection, row: JudgedRow): Promise<Charge | 'none'> {
   const { s: subject } = row._id;
-  if (!row.charge) return undefined;
+  if (!row.charge) return 'none';
   if (row.refund && (await settlePosition(connection, row.refund, subject)) !== 'none') return 'none';
   const charge = await settlePosition(connection, row.charge, subject);
   return isCounted(charge) ? charge : 'none';

@@ -73,9 +73,18 @@ export function turning(terms: Terms): object[] {
   ];
 }
 
+/** A counter whose period is over in the current one, of which nothing is used. */
+export const renewed = (terms: Terms): object[] => [
+  ...turning(terms),
+  { $set: { o: '$$REMOVE', balances: { $cond: [{ $eq: ['$balances', []] }, '$$REMOVE', '$balances'] } } },
+  { $unset: 'w' },
+];
+
 /** The counter in the current period and under the newest entitlements; `$set` reads what was there before. */
 function turned(terms: Terms): object {
-  const [from, to] = ['$w.from', '$w.to'];
+  const ended = { $cond: [isMissing, null, { $min: ['$to', '$$NOW'] }] };
+  const from = { $max: ['$w.from', ended] }; // no two periods begin at the same moment: units go back by it
+  const to = '$w.to';
   const [isOver, isTheirs] = [overBy(terms), isNewer(terms.version)];
   const before = {
     from: '$from',
@@ -145,7 +154,8 @@ function balancesNow(isOver: object): object {
 function carried(): object {
   const [from, cap] = ['$w.from', '$t.rollover.cap'];
   const unit = { $cond: [{ $eq: ['$t.per', 'billing'] }, 'month', '$t.per'] };
-  const unused = { $cond: [{ $eq: ['$to', from] }, { $subtract: ['$lim', '$u'] }, '$lim'] };
+  const used = { $add: ['$u', { $ifNull: ['$o', 0] }] };
+  const unused = { $cond: [{ $eq: ['$to', from] }, { $subtract: ['$lim', used] }, '$lim'] };
   const units = { $min: [cap, { $max: [0, { $ifNull: [unused, 0] }] }] };
   const name = { $concat: ['rollover ', { $dateToString: { date: from } }] };
   const expires = { $dateAdd: { startDate: from, unit, amount: '$t.rollover.periods' } };

@@ -50,6 +50,7 @@ const names = new Set([
   'MongoServerSelectionError',
   'MongoTopologyClosedError',
   'MongoWaitQueueTimeoutError',
+  'MongoWriteConcernError',
   'MongooseServerSelectionError',
 ]);
 

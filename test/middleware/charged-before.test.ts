@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import Koa, { type ParameterizedContext } from 'koa';
 import {
   authenticate,
+  Claims,
   consumeQuota,
   endpoint,
   type PlanDefinitions,
@@ -80,6 +81,44 @@ describe('a request that goes on with what was charged before', () => {
     expect([await used(), await used('credits')]).to.deep.equal([50, 40]);
     await post(204);
     expect([await used(), await used('credits')]).to.deep.equal([50, 100]);
+  });
+
+  it('is answered as it was, though the plan has the feature no more', async () => {
+    const { shared, post, used } = await changing();
+    await post(204);
+    await syncPlans({ ...shared, plans: plansWith({}) });
+    const { headers } = await post(204);
+    expect(headers).to.include({ 'idempotency-replayed': 'true' });
+    expect(await used()).to.equal(80);
+  });
+
+  it('is answered as it was, though its handler has given all back', async () => {
+    const { shared, subject, post, used } = await changing();
+    let runs = 0;
+    const handle = async (ctx: Context) => {
+      runs += 1;
+      await refundQuota({ ...shared, subject, state: ctx.state.quota.images });
+    };
+    await post(204, handle);
+    const { headers } = await post(204, handle);
+    expect(headers).to.include({ 'idempotency-replayed': 'true' });
+    expect([await used(), runs]).to.deep.equal([50, 1]);
+  });
+
+  it('is carried out again, and charged, when its handler has given all back and fails', async () => {
+    const { shared, subject, post, used } = await changing();
+    await post(404, (ctx) => refundQuota({ ...shared, subject, state: ctx.state.quota.images }));
+    expect(await used()).to.equal(50);
+    await post(204);
+    expect(await used()).to.equal(80);
+  });
+
+  it('is carried out again when its process died after its handler had given all back', async () => {
+    const { shared, subject, post, used } = await changing();
+    await post(204, (ctx) => refundQuota({ ...shared, subject, state: ctx.state.quota.images }));
+    await Claims(inspector()).updateMany({}, { $set: { answer: null } }); // as if it had not come so far
+    await post(204);
+    expect(await used()).to.equal(80);
   });
 
   it('is charged anew, and whole, where a part of that was given back', async () => {

@@ -69,7 +69,7 @@ export class Model {
     const begins = monthAfter(now, 0);
     if (this.to && this.to > now) return;
     if (this.to) this.#past.push(this.#used());
-    const unused = (this.#limit ?? 0) - (this.to?.getTime() === begins.getTime() ? this.#u : 0);
+    const unused = (this.#limit ?? 0) - (this.to?.getTime() === begins.getTime() ? this.#u + this.#o : 0);
     const carried = Math.min(rollover?.cap ?? 0, Math.max(0, unused));
     this.balances = this.balances
       .filter(({ l, e }) => l > 0 && e > now)

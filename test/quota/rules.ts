@@ -291,6 +291,27 @@ export const rules: readonly Rule[] = [
     shows: 'no more is carried over than the plan allows',
   },
   {
+    rule: 'what was used beyond the limit is not left',
+    file: 'turning',
+    text: "{ $subtract: ['$lim', used] }",
+    without: "{ $subtract: ['$lim', '$u'] }",
+    shows: 'what was used beyond a limit is not carried over',
+  },
+  {
+    rule: 'no two periods begin at the same moment',
+    file: 'turning',
+    text: "const from = { $max: ['$w.from', ended] };",
+    without: "const from = '$w.from';",
+    shows: 'units do not go back to a later period that would begin at the same moment',
+  },
+  {
+    rule: 'only what goes back is not there to be taken',
+    file: 'spending',
+    text: "{ $cond: [{ $eq: ['$from', from] }, -amount, 0] }",
+    without: '-amount',
+    shows: 'what goes back to another period takes nothing away',
+  },
+  {
     rule: 'only what is left is carried over',
     file: 'turning',
     text: "{ $eq: ['$to', from] }",

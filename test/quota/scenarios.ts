@@ -422,6 +422,44 @@ export const scenarios = {
     expect([u, o, balances?.map(({ l }) => l)]).to.deep.equal([15, 5, [0]]);
   },
 
+  'what was used beyond a limit is not carried over': async (engine, connection) => {
+    const rollover = { cap: 100, periods: 1 };
+    await begun(engine, connection, 15, termsOf(10, 1, { per: 'month', overage: 5, rollover }));
+    const sender = senderOf(engine, connection);
+    const terms = termsOf(20, 2, { per: 'month', rollover });
+    await sender.one(batchOf(1, [1], { terms }));
+    await tamper(connection, [{ $set: { from: new Date('2020-01-01'), to: '$from' } }]);
+    await sender.one(batchOf(2, [1], { terms }));
+    const { balances } = await counterOf(connection);
+    expect(balances?.map(({ l, s }) => l + s)).to.deep.equal([4]);
+  },
+
+  'units do not go back to a later period that would begin at the same moment': async (
+    engine,
+    connection,
+  ) => {
+    await begun(engine, connection, 8, termsOf(10, 1, { per: 'hour' }));
+    const now = new Date();
+    const from = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth()));
+    await tamper(connection, { $set: { from, to: new Date(from.getTime() + 1) } }); // an hour that was the month's first
+    const sender = senderOf(engine, connection);
+    const terms = termsOf(10, 2, { per: 'month' });
+    await sender.one(batchOf(1, [10], { terms }));
+    await sender.one(batchOf(2, [{ amount: -8, from }], { terms }));
+    expect(await used(connection)).to.equal(10);
+  },
+
+  'what goes back to another period takes nothing away': async (engine, connection) => {
+    await begun(engine, connection, 15, termsOf(15));
+    await tamper(connection, {
+      $set: { lim: 10, balances: [{ i: 'a', l: 5, s: 0, e: new Date(Date.now() + 60_000) }] },
+    });
+    const parts = [{ amount: -5, from: new Date(0) }, { amount: 5 }];
+    await senderOf(engine, connection).one(batchOf(1, parts));
+    const { balances } = await counterOf(connection);
+    expect(balances?.map(({ s }) => s)).to.deep.equal([5]);
+  },
+
   'no more is carried over than the plan allows': async (engine, connection) => {
     expect(await carriedOf(engine, connection, 1)).to.equal(4);
   },

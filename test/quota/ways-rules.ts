@@ -62,9 +62,23 @@ export const rules: readonly Rule<keyof typeof scenarios>[] = [
   {
     rule: 'a claim is taken over as it was read',
     file: 'claim-book',
-    text: 'q: { _id: key, run, until },',
+    text: 'q: { _id: key, run, until, given },',
     without: 'q: { _id: key },',
     shows: 'a key that nobody holds is taken over by one',
+  },
+  {
+    rule: 'a claim is taken over with all that was given back',
+    file: 'claim-book',
+    text: 'q: { _id: key, run, until, given },',
+    without: 'q: { _id: key, run, until },',
+    shows: 'a key is not taken over while a part of its charge goes back',
+  },
+  {
+    rule: 'a claim is cleared as it was read',
+    file: 'claim-book',
+    text: 'this.#store.delete({ _id, run, until })',
+    without: 'this.#store.delete({ _id, run })',
+    shows: 'a key that was claimed again meanwhile is not freed',
   },
   {
     rule: 'the grant of an abandoned request is given back',

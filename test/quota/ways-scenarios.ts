@@ -194,6 +194,26 @@ export const scenarios = {
     expect(takers.map((own) => own !== null)).to.deep.equal([true, false]);
   },
 
+  'a key is not taken over while a part of its charge goes back': async (engine, connection) => {
+    const { book, claim } = await entered(engine, connection);
+    await book.letGo(claim);
+    const row = await engine.store.claimStore(connection).read(claimKey);
+    if (!row) throw new Error('There is no claim');
+    expect(await book.give(claim, 2)).to.equal(true);
+    expect(await book.takeOver(row, claimOf(engine, connection))).to.equal(null);
+  },
+
+  'a key that was claimed again meanwhile is not freed': async (engine, connection) => {
+    const { book, claim } = await entered(engine, connection);
+    const store = engine.store.claimStore(connection);
+    await forsake();
+    const row = await store.read(claimKey);
+    if (!row) throw new Error('There is no claim');
+    await book.enter(batchOf(2, [3], { slot: 'xdead0' }), [{ amount: 3, claim }]); // the first one came too late
+    await book.clear(row);
+    expect(await store.read(claimKey)).to.include({ run: claim.run });
+  },
+
   'what is counted for a caller who was refused goes back': async (engine, connection) => {
     const slow = await connect(undefined, { appName: 'slow' });
     await begun(engine, slow, 1);

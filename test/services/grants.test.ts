@@ -16,6 +16,7 @@ import {
   type SharedOptions,
   syncPlans,
   Usage,
+  usageOf,
   withQuota,
 } from '../../lib/index.js';
 import { connect, countBy, emptyWorld, inspector, times, until } from '../support/world.js';
@@ -72,6 +73,24 @@ describe('grantCredits()', () => {
     await turn('images');
     const elsewhere = await connect(); // here the refusal is remembered for half a second
     expect(await consume('images', 1, elsewhere)).to.include({ used: 1, remaining: 9 });
+  });
+
+  it('says what is left of them also where more was used than the limit', async () => {
+    const { shared } = await granted();
+    const images = { limit: 10, per: 'month', overage: { cap: 5 } } as const;
+    await syncPlans({
+      ...shared,
+      plans: { free: { name: 'Free', tier: 0, default: true, features: { images } } },
+    });
+    const take = (amount: number) => consumeQuota({ ...shared, subject, feature: 'images', amount });
+    expect((await take(14)).remaining).to.equal(0);
+    await grantCredits({ ...shared, subject, feature: 'images', amount: 5 });
+    expect((await take(1)).remaining).to.equal(4);
+    expect(await usageOf({ ...shared, subject, feature: 'images' })).to.have.nested.property(
+      '0.remaining',
+      4,
+    );
+    expect((await take(4)).remaining).to.equal(0);
   });
 
   it('refuses units that nobody could ever use: of what is priced in credits, a flag, or nothing at all', async () => {

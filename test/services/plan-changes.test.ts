@@ -207,6 +207,25 @@ describe('a process that has not heard of a change', () => {
     expect(await consume('images')).to.deep.include({ startedAt, resetsAt, remaining: 8 });
   });
 
+  it('carries over what the old plan left in a period that is over, though nobody has come since', async () => {
+    const pro = { images: { limit: 1_000, per: 'month', rollover: { cap: 500 } } } as const;
+    const { assign, consume } = await withPlans({ free: { images: { limit: 10, per: 'month' } }, pro });
+    for (const [used, left] of [
+      [10, 0],
+      [7, 3],
+    ] as const) {
+      await Usage(inspector()).deleteMany({});
+      await assign('free');
+      await consume('images', used);
+      const from = { $dateTrunc: { date: '$$NOW', unit: 'month' } };
+      await Usage(inspector()).collection.updateOne({}, [
+        { $set: { from: new Date('2020-01-01'), to: from } },
+      ]);
+      await assign('pro');
+      expect((await consume('images', 1)).remaining).to.equal(999 + left);
+    }
+  });
+
   it('carries over what the new plan does, though it knows of nothing of the kind', async () => {
     const { shared, assign, consume } = await withPlans({
       free: { images: { limit: 10, per: 'month', rollover: { cap: 4, periods: 2 } } },

@@ -18,6 +18,7 @@ import {
   syncPlans,
   Usage,
 } from '../../lib/index.js';
+import { failPoint } from '../support/fail-point.js';
 import {
   atEnd,
   connect,
@@ -147,6 +148,29 @@ describe('reservations', () => {
     const { id } = await reserve(10);
     await assignPlan({ ...shared, subject, plan: 'bare' });
     expect(await commit(id, 20)).to.include({ taken: 10, unmet: 10 });
+  });
+
+  it('go back once where nobody knows whether they are stored', async () => {
+    const { release } = await reserving();
+    const connection = await connect(undefined, { appName: 'holding' });
+    const take = (amount: number) => consumeQuota({ connection, subject, feature: 'tokens', amount });
+    await take(1);
+    const { collection } = Reservations(connection);
+    await failPoint({
+      appName: 'holding',
+      namespace: `${dbName}.${collection.name}`,
+      failCommands: ['findAndModify'],
+      writeConcernError: { code: 64, errmsg: 'waiting for replication timed out' }, // the write is done
+      times: 1,
+    });
+    const met = await reserveQuota({ connection, subject, feature: 'tokens', amount: 40 }).catch(
+      ({ code }) => code,
+    );
+    expect(met).to.equal('database_unavailable');
+    expect((await take(1)).used).to.equal(42);
+    const { _id } = (await Reservations(inspector()).findOne().lean()) ?? expect.fail();
+    await release(String(_id));
+    expect((await take(1)).used).to.equal(3);
   });
 
   it('go back when they expire: by the next one who is refused', async () => {

@@ -9,6 +9,10 @@ export interface FailPoint {
   /** Milliseconds that they wait before they are carried out, or fail. */
   readonly blockTimeMS?: number;
   readonly errorCode?: number;
+  /** Of the answer to a write that is done. */
+  readonly writeConcernError?: { readonly code: number; readonly errmsg: string };
+  /** Database and collection. Default: all. */
+  readonly namespace?: string;
   readonly errorLabels?: readonly string[];
 }
 
