@@ -59,13 +59,16 @@ export async function makeWorld(options: Partial<SharedOptions> = {}) {
     await server.stop();
   };
 
+  let others = 0;
+
   /** Access tokens of `count` new sessions: of the user, and of others where they are more than one user may have. */
   const signInAgain = async (count: number): Promise<string[]> => {
     const tokens: string[] = [];
     let who = person;
     while (tokens.length < count) {
       if (tokens.length % 96 === 0 && tokens.length > 0) {
-        who = { ...person, email: `${tokens.length}-${person.email}` };
+        others += 1;
+        who = { ...person, email: `${others}-${person.email}` };
         const { id: userId } = await createUser({ ...shared, ...who, emailVerified: true });
         await addMember({ connection, organizationId: organization.id, userId, role: 'owner' });
       }
