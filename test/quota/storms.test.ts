@@ -56,6 +56,11 @@ describe('consumptions of many at once', function () {
     begun.at = performance.now();
   });
 
+  afterEach(function () {
+    const { err } = this.currentTest ?? {};
+    if (err && factor > 1) console.error(err); // at once: it is long until the end
+  });
+
   after(async () => {
     if (process.env.STORM_RESULT && told.length > 0)
       await writeResult(process.env.STORM_RESULT, { seed, factor }, told);
