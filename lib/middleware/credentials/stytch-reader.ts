@@ -61,10 +61,11 @@ export function stytchReaders(options: StytchReaderOptions): readonly Credential
 
   const reader =
     (tokenIn: (headers: IncomingHttpHeaders) => string | undefined, ambient: boolean): CredentialReader =>
-    ({ headers, ip, strict }, connection, others) => {
+    (presented, connection, others) => {
+      const { headers, strict } = presented;
       const text = tokenIn(headers);
       if (text === undefined || (!accepted && others.length > 0)) return undefined;
-      const admit = guessing({ connection, keyring, credentialRate, ip: ip() });
+      const admit = guessing({ connection, keyring, credentialRate, ip: presented.ip() });
       const token = { token: text, strict, admit };
       return accepted ? found(connection, token, ambient) : refused(token);
     };
