@@ -30,6 +30,10 @@ async function watched() {
 /** The commands of those whom nobody need wait for. */
 const reads = ['find', 'aggregate'];
 
+/** All others that an attempt has sent. */
+const writesIn = (commands: readonly string[], attempt: string): string[] =>
+  commands.filter((command) => !reads.includes(command)).map((command) => `${attempt}: ${command}`);
+
 describe('whoever is refused', () => {
   it('writes nothing for which administrators would wait, on no route of theirs', async () => {
     const { as, ids, commands } = await watched();
@@ -58,9 +62,7 @@ describe('whoever is refused', () => {
     for (const [name, ask] of Object.entries(asks)) {
       commands.length = 0;
       expect((await refusal(ask())).slice(0, 2), name).to.deep.equal([403, missing]);
-      sent.push(
-        ...commands.filter((command) => !reads.includes(command)).map((command) => `${name}: ${command}`),
-      );
+      sent.push(...writesIn(commands, name));
     }
     expect(sent).to.deep.equal([]);
   });
@@ -98,9 +100,7 @@ describe('whoever is refused', () => {
         (error: { code: string }) => error.code,
       );
       expect(refused, name).to.equal(code);
-      sent.push(
-        ...commands.filter((command) => !reads.includes(command)).map((command) => `${name}: ${command}`),
-      );
+      sent.push(...writesIn(commands, name));
     }
     expect(sent).to.deep.equal([]);
     await updateUser({ ...clerk, userId: ids.ada, name: 'Ada' });
